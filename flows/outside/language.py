@@ -149,8 +149,8 @@ class ModelQuestion(SendingQuestion):
         name: the name under which the model is registered.
         alias: the alias of the version that answers: the one to which it points when a run asks.
         send: the facts that the model is given, such as {field: country}, by the columns of its signature.
-        gives: its outputs, each with its kind: text, number, flag, or {one_of: [a, b]}. A calculation can make money of a
-            number.
+        gives: its outputs, each with its kind: text, number, flag, or {one_of: [a, b]}. A calculation can make money of
+            a number.
         outputs: for outputs that have another name here, the name of the model's column, or its number from 0.
         purpose: what the model was learnt from; a stricter purpose in the operator's registration counts instead.
     """

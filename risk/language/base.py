@@ -33,8 +33,9 @@ class NameOf:
 
     Attributes:
         of: the kind of thing named: `steps`, `actions`, `levels` or `answers` of the document, or `zones` of the tz
-            database. Of the steps only those that ask `persons` or the `outside`, or the `stops` of a run. Outside the
-            document `policies`, `rulesets`, `flows` and `groups` of the organisation, and its `sources` and `models`.
+            database. `persons`, `outside` and `stops` are steps too: those that ask a person or the outside, and those
+            at which a run can stop. `policies`, `rulesets`, `flows`, `groups`, `sources` and `models` are of the
+            organisation.
     """
 
     of: str

@@ -27,7 +27,7 @@ MOST_CALCULATIONS = 100
 
 
 class Measured(LanguageModel):
-    """What a plain number is an amount of, where its declaration does not tell."""
+    """The unit of a plain number whose declaration does not give one."""
 
     unit: UnitName | None = Field(default=None, alias="as")
 
@@ -115,12 +115,12 @@ OPERATIONS: Mapping[str, type[LanguageModel]] = {
 
 
 class Calculated(LanguageModel):
-    """What a calculation comes to.
+    """The result of a calculation.
 
     Attributes:
-        unit: checked against the units of its parts.
-        in_currency: of money that is in another currency than the base.
-        rationale: why it is calculated.
+        unit: the unit of the result, which is checked against the units of its parts.
+        in_currency: the currency of money, if it is not the base.
+        rationale: the reason for the calculation.
     """
 
     unit: UnitName

@@ -26,14 +26,14 @@ class FieldInput(LanguageModel):
 
 
 class Window(LanguageModel):
-    """Which linked facts an aggregate is over: those in (end − over, end] for which `where` is true.
+    """The linked facts that an aggregate is over: those in (end − over, end] for which `where` is true.
 
     Attributes:
-        where: a condition on their fields; facts of which it is unknown do not count. Transactions are settled ones
-            unless it speaks of their state.
-        over: the length of the window; everything up to its end where it is not given.
-        ending: how long before as-of the window ends; at as-of where it is not given.
-        in_currency: only transactions in that currency, in its own amounts; otherwise all, in the base currency.
+        where: a condition on their fields; a fact for which it is unknown does not count. Only settled transactions
+            count, unless it tests their state.
+        over: the length of the window; by default everything up to its end.
+        ending: how long before as-of the window ends; by default it ends at as-of.
+        in_currency: only transactions in that currency, by their own amounts; by default all, in the base currency.
     """
 
     where: "Condition | None" = None
@@ -99,7 +99,7 @@ class StandardDeviation(Window):
 class Percentile(Window):
     """The least value of a field of transactions that so many percent do not exceed; unknown where there is none.
 
-    By the nearest rank, so it is one of the values: of n values in order that of number ⌈percentile ÷ 100 × n⌉.
+    It is one of the values, by the nearest rank: of n values in order the one at position ⌈percentile ÷ 100 × n⌉.
     """
 
     percentile: Rank
@@ -116,7 +116,7 @@ class Largest(Window):
 class Share(Window):
     """The share that meets `where`: of a field's sum, or of the number of transactions, cases or alerts.
 
-    Facts of which `where` is unknown are in neither. Unknown where the whole is 0.
+    Facts for which `where` is unknown are in neither part. The share is unknown if the whole is 0.
     """
 
     share: Name
@@ -181,16 +181,16 @@ class LinkedGroup(LanguageModel):
 
     Attributes:
         by: the type of the links, one of the ruleset's.
-        way: of links that have a direction, whether to what they lead to, to what they come from, or both.
-        steps: over so many links at most.
-        itself: the entity is one of the group.
-        where: a condition on those linked; where it is unknown of one of them, so is the result.
-        count: how many there are; 0 where there is none.
-        any: whether a condition holds of one of them: true as soon as one does, whatever is unknown of others.
-        sum: of a number of each of them; 0 where there is none.
-        mean: of a number of each of them; unknown where there is none, as for `min` and `max`.
-        min: the least number of any of them.
-        max: the greatest number of any of them.
+        way: for links that have a direction, whether to what they lead to, to what they come from, or both.
+        steps: the largest number of links to follow, one after another.
+        itself: whether the entity is one of the group.
+        where: a condition on linked entities; if it is unknown for one of them, the result is unknown.
+        count: the number of linked entities; 0 if there is none.
+        any: whether a condition holds for one of them: true as soon as one meets it, even if others are unknown.
+        sum: the sum of a number of each; 0 if there is none.
+        mean: the mean of a number of each; unknown if there is none, as for `min` and `max`.
+        min: the least number of all.
+        max: the greatest number of all.
     """
 
     by: Name
@@ -227,7 +227,7 @@ class LinkedGroup(LanguageModel):
 class Linked(LanguageModel):
     """A number or an answer over the entities that one is linked to; unknown where nothing says whom it is linked to.
 
-    Unknown too where what it is made of is unknown of one of them, and where there are too many.
+    It is also unknown if a value that it is made of is unknown for one of them, or if there are too many of them.
     """
 
     linked: LinkedGroup
@@ -318,7 +318,10 @@ NumberInput = Annotated[_Numeric, _choice(NUMERIC_WORDS, "a number")]
 LinkedNumber = Annotated[
     _Numeric, _choice(NUMERIC_WORDS, "a number of each of those linked", (*AGGREGATE_WORDS, "field"))
 ]
-"""A number of linked entities; what only the entity itself has is refused when names are checked, and not offered."""
+"""A number of linked entities.
+
+Inputs that only the entity itself has are refused when names are checked, and not offered.
+"""
 
 PeerGroup = Annotated[
     Annotated[FieldInput, Tag("field")] | Annotated[Literal["everyone"], Tag("everyone")],
@@ -443,7 +446,7 @@ if TYPE_CHECKING:
     Condition: TypeAlias = Any
 else:
     Condition = TypeAliasType("Condition", any_of(JOINS, TESTS))
-"""Any condition; `present` and `absent` alone test the rule's own input. The named alias lets forms refer to itself."""
+"""Any condition; `present` and `absent` alone test the rule's own input. Forms refer to it by the name of the alias."""
 
 COMPARED_WORDS = (*NUMERIC_WORDS, "calculation")
 """The words of the inputs that others can be compared with."""

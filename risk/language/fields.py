@@ -14,9 +14,9 @@ from fivefold.risk.language.purposes import Purpose
 class ValueType(StrEnum):
     """The kind of a value in a condition.
 
-    MONEY is kept in whole minor units, MOMENT in microseconds, LEVEL as its number from 1 (lowest). A MARK is there or
-    not, as a tag is; a FINDING is a number that is above 0 where the pattern was found. `present` tests whether these
-    two are there, and whether a value of another kind is known.
+    MONEY is kept in whole minor units, MOMENT in microseconds, LEVEL as its number from 1 (lowest). A MARK, such as a
+    tag, is present or absent; a FINDING is a number that is above 0 if the pattern was found. `present` tests whether
+    a mark or a finding is there, and whether a value of another kind is known.
     """
 
     TEXT = "text"
@@ -74,16 +74,16 @@ LevelNames = Annotated[
 
 
 class Definition(ContentHashed):
-    """What decides on one type of entity: a ruleset, a policy or a flow, which `word` tells, the document's first word.
+    """A document about one type of entity: a ruleset, a policy, a flow or a group; `word`, its first word, is its kind.
 
-    Further attributes are those of `Ruleset`, `Policy` and `Flow`.
+    Further attributes are those of `Ruleset`, `Policy`, `Flow` and `Group`.
 
     Attributes:
-        entity_type: which entities it is about, such as customer.
-        fields: of the entity, by name, and what each is; the platform knows those of its type.
-        transaction_fields: of its transactions, likewise.
-        case_fields: of its cases, likewise.
-        reference: the name of the places among peers that inputs read.
+        entity_type: the type of the entities, such as customer.
+        fields: the fields of the entity, by name, with their types; the platform knows the fields of its types.
+        transaction_fields: the fields of its transactions, likewise.
+        case_fields: the fields of its cases, likewise.
+        reference: the name of the reference portfolio, a list, in which peers are looked up.
     """
 
     word: ClassVar[str]

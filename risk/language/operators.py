@@ -42,18 +42,18 @@ Texts = Annotated[tuple[Text, ...], Field(min_length=1)]
 
 
 MOST_FUZZY_LETTERS = 500
-"""Names are shorter; computing likeness takes the product of both lengths."""
+"""The most letters of a compared text: names are shorter, and computing likeness takes the product of both lengths."""
 
 
 class Fuzzy(LanguageModel):
     """Text that is nearly the same, whatever the case, accents, foreign letters and the order of words.
 
     Attributes:
-        to: what it is compared with, of at most 500 letters (a stored version may have more); or
-        list: the named list, any of whose members will do.
-        scorer: how likeness is measured, by rapidfuzz: ratio (edits over length), token_set (words in common),
-            partial (best part of the longer text), jaro_winkler (typing errors in names).
-        at_least: likeness from 0 to 100 from which it holds.
+        to: the text that it is compared with, of at most 500 letters (a stored version may have more); or
+        list: the named list that it is compared with; one near member is enough.
+        scorer: the measure of likeness, by rapidfuzz: ratio (edits over length), token_set (words in common), partial
+            (best part of the longer text), jaro_winkler (typing errors in names).
+        at_least: the least likeness, from 0 to 100, at which the test holds.
     """
 
     to: Annotated[str, Field(min_length=1, json_schema_extra={"maxLength": MOST_FUZZY_LETTERS})] | None = None

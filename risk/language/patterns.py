@@ -55,14 +55,14 @@ Money = Annotated[Number, Field(gt=0)]
 class Structuring(LanguageModel):
     """Deposits kept under a reporting threshold: just below it, or round amounts below it.
 
-    Its number is that of such deposits in the window where there are `at_least` so many and they add up to the
-    threshold or more, otherwise 0.
+    Its number is the number of such deposits in the window, if there are `at_least` of them and they add up to the
+    threshold or more; otherwise 0.
 
     Attributes:
-        threshold: amounts from here on would be reported, in the base currency.
-        margin: how far below the threshold counts as just below, that far itself included.
-        round_to: deposits below the threshold that are multiples of it count as well.
-        at_least: fewer are not a pattern.
+        threshold: the amount from which deposits would be reported, in the base currency.
+        margin: how far below the threshold an amount may be to be just below it, inclusive.
+        round_to: deposits below the threshold that are multiples of this amount count as well.
+        at_least: the fewest deposits that are a pattern.
     """
 
     pattern: Literal["structuring"]
@@ -76,9 +76,10 @@ class Structuring(LanguageModel):
 class Velocity(LanguageModel):
     """Very many transactions within some 24 hours, across many counterparties.
 
-    Its number is the largest count in any 24 hours (t − 24 h, t] of the window that has so many counterparties,
-    where that is above `more_than`, otherwise 0. A transaction whose counterparty is unknown counts as a transaction
-    and adds no counterparty; without such a window, where one might be if each were another one, it is unknown.
+    Its number is the largest count in any 24 hours (t − 24 h, t] of the window that have enough counterparties, if it
+    is above `more_than`; otherwise 0. A transaction with an unknown counterparty counts as a transaction, but adds no
+    counterparty. If no such 24 hours exist, but would if each unknown counterparty were a different one, the number
+    is unknown.
     """
 
     pattern: Literal["velocity"]
@@ -91,9 +92,9 @@ class Velocity(LanguageModel):
 class PassThrough(LanguageModel):
     """Money that comes in and goes out again within days.
 
-    Its number is that of deposits of at least `minimum` in the window of which `share` or more was withdrawn `within`
-    that time, both ends included, where there are `at_least` so many, otherwise 0. What is withdrawn is counted once:
-    for the earliest such deposit that still has money and time left, and what is over for the next.
+    Its number is the number of deposits of at least `minimum` in the window of which `share` or more was withdrawn
+    `within` that time, both ends included, if there are `at_least` of them; otherwise 0. What is withdrawn counts
+    once: for the earliest such deposit that still has money and time left, and the rest for the next one.
     """
 
     pattern: Literal["pass-through"]
@@ -107,12 +108,12 @@ class PassThrough(LanguageModel):
 class VolumeDeviation(LanguageModel):
     """Turnover far above what the customer declared.
 
-    Its number is turnover (deposits and withdrawals) in the window over what was declared for as long, where that
-    is at least `factor`, otherwise 0. Unknown where nothing, or nothing above 0, was declared. A window in days is
-    measured in months of 30.436875 days, the calendar's mean.
+    Its number is the turnover (deposits and withdrawals) in the window, divided by the turnover declared for a period
+    of that length, if the quotient is at least `factor`; otherwise 0. It is unknown if no turnover, or none above 0,
+    was declared. The length of a window in days is converted to months of 30.436875 days, the calendar's mean.
 
     Attributes:
-        expected_monthly: the number field that holds the declared turnover of a month, in the base currency.
+        expected_monthly: the number field with the declared turnover of a month, in the base currency.
     """
 
     pattern: Literal["volume-deviation"]
@@ -124,9 +125,9 @@ class VolumeDeviation(LanguageModel):
 class PurposeDeviation(LanguageModel):
     """Turnover outside the declared purpose.
 
-    Its number is the share of turnover, in percent, whose `transaction_field` is not among the words of `declared`,
-    where that is at least `share`, otherwise 0. Unknown where nothing was declared, be it an empty list; a transaction
-    whose field is unknown is on neither side of the share.
+    Its number is the percentage of turnover whose `transaction_field` is not among the words of `declared`, if it is
+    at least `share`; otherwise 0. It is unknown if nothing was declared, which an empty list also means. A
+    transaction whose field is unknown is neither inside nor outside.
     """
 
     pattern: Literal["purpose-deviation"]
@@ -139,8 +140,8 @@ class PurposeDeviation(LanguageModel):
 class DormantThenActive(LanguageModel):
     """An account that slept and is busy all at once.
 
-    Its number is that of transactions in the window `active` where there are `at_least` so many, some came before
-    it, and the last of those came at least `dormant` before the window's first; otherwise 0.
+    Its number is the number of transactions in the window `active`, if there are `at_least` of them, some came before
+    the window, and the last of those came at least `dormant` before the window's first; otherwise 0.
     """
 
     pattern: Literal["dormant-then-active"]
@@ -152,8 +153,8 @@ class DormantThenActive(LanguageModel):
 class Fan(LanguageModel):
     """Money from many counterparties (fan-in) or to many (fan-out) within the window.
 
-    Its number is that of distinct counterparties where there are `at_least` so many, otherwise 0. Unknown where there
-    are fewer, and transactions whose counterparty is unknown might make them so many.
+    Its number is the number of distinct counterparties, if there are `at_least` of them; otherwise 0. It is unknown
+    if there are fewer, and transactions with an unknown counterparty might make up the rest.
     """
 
     pattern: Literal["fan-in", "fan-out"]

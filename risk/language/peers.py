@@ -16,8 +16,8 @@ class Peers(LanguageModel):
     """A number, and the entities among whose numbers it is placed: those of a reference portfolio.
 
     Attributes:
-        of: the number.
-        among: those whose field has the same value, or everyone.
+        of: the number that is placed.
+        among: the peers: entities whose field has the same value, or everyone.
     """
 
     of: "PeerNumber"
@@ -53,10 +53,10 @@ def peers_of(rule_input: Any) -> Peers | None:
 
 
 class PeerFact(LanguageModel):
-    """What a breakdown says of the peers, kept beside the input; no file can name it.
+    """A fact about the peers for breakdowns, kept beside the input; no file can name it.
 
     Attributes:
-        peer_fact: how many peers the reference portfolio has, or the moment that it is of.
+        peer_fact: the number of peers in the reference portfolio, or the moment of their numbers.
         peers: the number, and the entities among whose numbers it is placed.
     """
 

@@ -58,9 +58,9 @@ class LevelInput(LanguageModel):
     """Where the entity stands; unknown where it was never assessed.
 
     Attributes:
-        level: `in_force`, which an override may have set, or `rules`, what the rules say beneath it: unknown where
-            there is none; `status` of the latest assessment; `source`, what made the level what it is; `age_days`
-            since it was computed, with fractions.
+        level: `in_force`, which an override may have set; `rules`, the level by the rules beneath an override, unknown
+            if there is none; `status` of the latest assessment; `source`, the origin of the level; `age_days` since it
+            was computed, with fractions.
     """
 
     level: Literal["in_force", "rules", "status", "source", "age_days"]
@@ -70,9 +70,9 @@ class TransactionInput(LanguageModel):
     """A field of the pending transaction.
 
     Attributes:
-        transaction: the field.
-        in_currency: an amount as it is written, of a transaction in that currency, and unknown of all others;
-            otherwise it is in the base currency.
+        transaction: the name of the field.
+        in_currency: the amount as written, if the transaction is in this currency, and otherwise unknown; by default
+            the amount is in the base currency.
     """
 
     transaction: Name
@@ -83,7 +83,7 @@ class StepInput(LanguageModel):
     """What a step of a flow came to; unknown where the step was not passed, or came to nothing known.
 
     Attributes:
-        step: the id of a step before.
+        step: the id of an earlier step.
         output: the name of one of its outputs.
     """
 
@@ -257,11 +257,11 @@ class PolicyRule(LanguageModel):
     """One reason for an action.
 
     Attributes:
-        id: how answers name it.
-        when: what must hold.
-        unless: where this holds too, the rule gives no action, and is still listed as holding.
-        action: what it gives.
-        on_unknown: given where it is unknown whether the rule holds; nothing where it is not written.
+        id: the name of the rule in answers.
+        when: the condition that must hold.
+        unless: a condition; if it holds too, the rule gives no action, and is still listed as holding.
+        action: the action that the rule gives.
+        on_unknown: the action that it gives if it is unknown whether the rule holds; by default none.
     """
 
     id: Identifier
@@ -277,20 +277,20 @@ class Policy(Definition):
     """Everything that decides on the transactions of one type of entity.
 
     Attributes:
-        name: of all its versions.
-        purpose: what it and its actions are for; an action for anything but `aml` may not depend on what is `aml`.
-        fields: of the entity, typed; conditions may name these alone.
-        transaction_fields: what transactions have beside the fields that all have.
-        case_fields: what cases and alerts have beside the fields that all have.
-        links: the types of links between entities that inputs may follow; of those linked no level and no pending
-            transaction is asked for.
+        name: the name of all its versions.
+        purpose: what the policy and its actions are for; an action for anything but `aml` may not depend on `aml` data.
+        fields: the fields of the entity, with their types; conditions may name only these.
+        transaction_fields: further fields of transactions, beside those that all transactions have.
+        case_fields: further fields of cases and alerts, beside those that all have.
+        links: the types of links between entities that inputs may follow; inputs read no level and no pending
+            transaction of linked entities.
         reference: the name of the reference portfolio, a list, in which peers are looked up.
-        levels: names, lowest first.
-        calculate: named numbers, made of what is known of the entity, its level and the transaction.
-        purposes: what the data that it reads were gathered for, and actions that are for something else.
-        actions: that can be taken, the mildest first.
-        wins: of the rules that give an action, the first one or the one with the most severe action.
-        otherwise: the action where no rule gives one.
+        levels: the names of levels, lowest first.
+        calculate: named numbers, calculated from the data of the entity, its level and the transaction.
+        purposes: what the data that it reads were gathered for, and actions with another purpose.
+        actions: the possible actions, the mildest first.
+        wins: which rule decides: the first that gives an action, or the one that gives the most severe action.
+        otherwise: the action if no rule gives one.
     """
 
     word = "policy"

@@ -8,7 +8,7 @@ from pydantic import Field
 from fivefold.risk.language.base import Identifier, Label, LanguageModel, Name
 
 Purpose = Literal["aml", "commercial", "both"]
-"""Against money laundering, for commerce, or for both. What is for both reaches commerce, so it may not read `aml`."""
+"""Against money laundering, for commerce, or for both. What is for both serves commerce, so it may not read `aml`."""
 PURPOSE_PHRASES: Mapping[Purpose, str] = {"aml": "aml", "commercial": "commerce", "both": "aml and commerce"}
 """The words for each purpose in a sentence."""
 
@@ -17,10 +17,10 @@ class Purposes(LanguageModel):
     """What data were gathered for; that of which nothing is said is `aml`.
 
     Attributes:
-        fields: of the entity, by name.
-        transaction_fields: those that are declared; what every transaction has is for both.
-        tags: by name.
-        links: by their type; what is read of those linked is looked at by itself.
+        fields: the fields of the entity, by name.
+        transaction_fields: the declared fields of transactions, by name; those that every transaction has are for both.
+        tags: the tags, by name.
+        links: the links, by type; the data that are read of linked entities have purposes of their own.
     """
 
     fields: dict[Name, Purpose] = Field(default_factory=dict)
@@ -33,7 +33,7 @@ class DecisionPurposes(Purposes):
     """What data were gathered for, the level among them.
 
     Attributes:
-        level: what the rulesets that decide on the type are for; `aml` where nothing is said.
+        level: the purpose of the rulesets that decide on the type; `aml` by default.
     """
 
     level: Purpose = "aml"
@@ -43,7 +43,7 @@ class PolicyPurposes(DecisionPurposes):
     """What data were gathered for, and what actions are for.
 
     Attributes:
-        actions: those that are for something else than the policy, by name.
+        actions: the actions with another purpose than the policy, by name.
     """
 
     actions: dict[Identifier, Purpose] = Field(default_factory=dict)

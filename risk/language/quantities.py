@@ -255,7 +255,7 @@ def back_to_begin(over: Duration, ending: Duration | None) -> tuple[Duration, ..
     """Return the lengths to count back from as-of, one after the other, to the beginning of a window.
 
     Two calendar lengths are added up to one, so that windows which end one, two and three months ago follow one
-    another without gaps and overlaps, whatever the day of the month.
+    another without gaps and overlaps on any day of the month.
 
     >>> back_to_begin(Duration(1, "month"), Duration(1, "year"))
     (Duration(count=13, unit='month'),)

@@ -21,7 +21,7 @@ WRITTEN = {"written": True}
 """The validation context for what people wrote: dates, for one, are never bare numbers there."""
 
 MOST_FAULTS = 500
-"""Most faults reported: each takes a few milliseconds, and one text may have 50,000."""
+"""The most faults that are reported: each takes a few milliseconds, and one text may have 50,000."""
 
 
 def read_ruleset(text: str, source: str = "the ruleset") -> Ruleset:

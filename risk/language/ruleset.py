@@ -85,9 +85,10 @@ class Weighted(LanguageModel):
     """Factors score 1 to 100; the total is the sum of weight times factor score.
 
     Attributes:
-        bands: totals that begin the levels above the lowest.
+        bands: the totals that begin the levels above the lowest.
         weights: columns of weights in percent, by the rules' ids; each column totals 100.
-        weights_by: tried in order, the first that holds chooses the column; none is a visible failure.
+        weights_by: choices of a column, tried in order: the first whose condition holds decides. If none holds, the
+            assessment fails visibly.
     """
 
     bands: Rising
@@ -153,9 +154,9 @@ class Decay(LanguageModel):
     """Points halve for every full half-life since the signal: points × ½^floor(elapsed ÷ half-life); floors stay.
 
     Attributes:
-        half_life: in days of 24 hours.
-        signal: the time that counts: of the latest fact of this aggregate, or a date field; by default of the rule's
-            own input, where that is an aggregate or a pattern.
+        half_life: the half-life; a day has 24 hours.
+        signal: the moment from which points fade: of the latest fact of this aggregate, or a date field; by default of
+            the rule's own input, if that is an aggregate or a pattern.
     """
 
     half_life: Annotated[DurationText, AfterValidator(_whole_days)]
@@ -170,15 +171,16 @@ class Rule(LanguageModel):
     """One reason for points.
 
     Attributes:
-        id: how breakdowns, tests and weights name it.
-        input: what its cases compare, where they name nothing else.
-        cases: tried in order, the first that holds wins.
-        otherwise: given where none holds.
-        on_unknown: given where none holds and one was unknown; `otherwise` where it is not written.
-        overridable: an approved override may go below this rule's floor.
-        changeable: a person can change the rule's own input, and which way; what does not say so stays as it is.
-        disclosable: a statement for the person concerned shows it. Where nothing is said: unless it reads what others
-            found, or what `undisclosed` names.
+        id: the name of the rule in breakdowns, tests and weights.
+        input: the input that its cases compare, unless they name another one.
+        cases: the cases, tried in order: the first that holds decides.
+        otherwise: the outcome if no case holds.
+        on_unknown: the outcome if no case holds and one is unknown; by default `otherwise`.
+        overridable: whether an approved override may go below this rule's floor.
+        changeable: the direction in which a person can change the rule's own input; an input for which no rule declares
+            one stays as it is.
+        disclosable: whether a statement for the person concerned shows the rule; by default it does, unless the rule
+            reads what others found, or what `undisclosed` names.
     """
 
     id: Identifier
@@ -220,9 +222,9 @@ class GivenExample(LanguageModel):
 
     Attributes:
         name: what the example is about, in plain words.
-        as_of: the moment at which it is looked at, such as 2025-01-01.
+        as_of: the moment as of which it is evaluated, such as 2025-01-01.
         given: its fields by name; also `transactions`, `cases`, `alerts` (rows), `tags` (words), `screening` (what
-            screenings found; with it, whatever else is screened for counts as screened and clean), `indicators` and
+            screenings found; everything else that is screened for then counts as screened and clean), `indicators` and
             `value` (numbers by name).
     """
 
@@ -235,8 +237,8 @@ class Example(GivenExample):
     """An invented entity, and the result that is expected of it.
 
     Attributes:
-        given: besides, `peers`: places among peers, by the rule whose input it is.
-        expect: level, total, floor_by, status, and the number of the case of a rule, counted from 1.
+        given: as in all examples, and `peers`: places among peers, by the rule whose input it is.
+        expect: the expected level, total, floor_by, status, and number of the case of a rule, counted from 1.
     """
 
     expect: "Expectation"
@@ -272,9 +274,9 @@ class LinkType(LanguageModel):
     """How links of one type are to be read.
 
     Attributes:
-        kind: `shared` where they lead from an entity to what it shares with others, such as a household or a device,
-            which is not an entity itself; `directed` where they lead from one entity to another, such as an owner.
-        complete: every link of the type is known, so whom none is known of has none.
+        kind: `shared` if they lead from an entity to something that it shares with others, such as a household or a
+            device, which is not an entity itself; `directed` if they lead from one entity to another, such as an owner.
+        complete: whether every link of the type is known, so that an entity without known links has none.
     """
 
     kind: Literal["shared", "directed"]
@@ -295,20 +297,21 @@ class Ruleset(Definition):
     """Everything that decides the level of one type of entity.
 
     Attributes:
-        name: of the family of versions.
-        purpose: what it is for; for anything but `aml` it may not read what is `aml`.
-        fields: of the entity, typed; conditions may name these alone.
-        transaction_fields: what transactions have beside the fields that all have.
-        case_fields: what cases and alerts have beside the fields that all have.
+        name: the name of all its versions.
+        purpose: what the ruleset is for; for anything but `aml` it may not read `aml` data.
+        fields: the fields of the entity, with their types; conditions may name only these.
+        transaction_fields: further fields of transactions, beside those that all transactions have.
+        case_fields: further fields of cases and alerts, beside those that all have.
         links: the types of links between entities that inputs may follow.
         reference: the name of the reference portfolio, a list, in which peers are looked up.
-        calculate: named numbers, made of what is known of the entity.
+        calculate: named numbers, calculated from the data of the entity.
         optional_tables: tables that the rules read and that may be absent; an absent one then counts as empty.
         optional_transaction_fields: those of `transaction_fields` that a table may lack; they are unknown then.
-        applies_to: entities for which it is not true, unknown included, get no level from this ruleset.
-        levels: names, lowest first.
-        max_recompute_interval: the longest that a level stands without being computed again.
-        cooldown: the least time at a level before a lower one is entered.
+        applies_to: a condition: an entity for which it is false has no level by this ruleset. If it is unknown, the entity
+            keeps its level, which only triggered floors raise.
+        levels: the names of levels, lowest first.
+        max_recompute_interval: the longest time that a level stands without being computed again.
+        cooldown: the least time at a level before the entity enters a lower one.
         purposes: what the data that it reads were gathered for.
         undisclosed: inputs and lists that keep a rule out of statements for the person concerned.
     """
