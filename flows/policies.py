@@ -23,8 +23,8 @@ _SHARED = (
 def flow_of_policy(policy: Policy) -> Flow:
     """Return a policy as a flow with the policy's name.
 
-    A run ends at the action that `POST /v1/decisions` answers, whatever is unknown. Its ends have the names of the
-    actions, and take none.
+    A run ends at the action that `POST /v1/decisions` answers, even if something is unknown. Its ends have the names of
+    the actions, and take no action.
     """
     written = json.loads(policy.canonical)
     decides, leads = _free("decides", policy.actions), _free("by-action", policy.actions)

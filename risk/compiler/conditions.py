@@ -147,7 +147,7 @@ class Compiler:
     Attributes:
         resolve: finds the column of an input that a test names.
         lists: members of the named lists.
-        own: the column of the rule's own input, where there is one.
+        own: the column of the rule's own input, if there is one.
         unread: names of the columns that are null where a value could not be read: there `is` is unknown as well.
         reads: names of the columns that the conditions compiled so far read.
     """

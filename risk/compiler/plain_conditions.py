@@ -175,7 +175,7 @@ class PlainCompiler:
     Attributes:
         resolve: finds the column of an input that a test names.
         lists: members of the named lists.
-        own: the column of the rule's own input, where there is one.
+        own: the column of the rule's own input, if there is one.
     """
 
     resolve: Resolve

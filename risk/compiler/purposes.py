@@ -68,11 +68,11 @@ class Reading:
 
     Attributes:
         path: the path of what the part names, in the words of the document.
-        steps: from the document down to what is read, in words.
-        source: what is read, the last of the steps.
+        steps: the steps from the document down to the source, in words.
+        source: the source that is read, the last of the steps.
         purpose: what the data were gathered for.
         part: `ruleset`, or the action of a policy that depends on it; empty if no action for commerce does.
-        serves: what that part is for.
+        serves: the purpose of that part.
         hint: the place that should declare what the data are for; empty if it is declared.
     """
 

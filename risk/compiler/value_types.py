@@ -195,7 +195,7 @@ class Vocabulary:
         levels: the names of levels, lowest first.
         calculations: the calculations, by name.
         links: the types of links, by name.
-        reference: the name of the reference portfolio; None where there is none.
+        reference: the name of the reference portfolio; None if there is none.
         outputs: the outputs of each step of a flow, by the step and the name.
     """
 
@@ -464,7 +464,7 @@ _PATTERN_FIELDS = (
     ("expected_monthly", "entity", {ValueType.NUMBER}),
     ("declared", "entity", {ValueType.TEXTS, ValueType.TEXT}),
 )
-"""Parameters of patterns that name a field: whose field it is, and of which kinds."""
+"""Parameters of patterns that name a field: the owner of the field, and its possible kinds."""
 
 
 def _value_type_of_pattern(pattern: Any, names: Vocabulary) -> ValueType:

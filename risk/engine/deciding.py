@@ -1,9 +1,10 @@
 """Finds which of several rulesets decides on an entity, also if it is unknown whether some of them apply.
 
-The first ruleset that applies decides. A ruleset of which that is unknown keeps the entities that it decided on before,
-even if another one, which asked for a higher level or comes earlier, decided since; for all other entities its floors
-count. So a missing value never brings an entity under a milder ruleset that it was not under. If the predicate cannot
-be read, the failure stays visible, unless another ruleset asks for a higher level than the entity keeps.
+The first ruleset that applies decides. If it is unknown whether a ruleset applies, it keeps the entities that it
+decided on before, even if another one has decided since, which asked for a higher level or comes earlier. For all other
+entities its floors count. So a missing value never moves an entity to a milder ruleset that did not decide on it
+before. If the predicate cannot be read, the failure stays visible, unless another ruleset asks for a higher level than
+the entity keeps.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -31,8 +32,8 @@ class Attempt:
     Attributes:
         place: the ruleset's place in their order, from 0.
         assessments: its assessments of the entities.
-        in_turn: whether no earlier ruleset surely applies to each entity. Of the other entities only one thing counts:
-            whether this ruleset, which keeps them, may still apply.
+        in_turn: for each entity, whether no earlier ruleset surely applies. For the other entities only one thing
+            counts: whether this ruleset, which keeps them, may still apply.
     """
 
     place: int
@@ -125,11 +126,14 @@ def deciders(attempts: Sequence[Attempt], decided_before: Mapping[str, Collectio
             that keep it (`with_keepers`).
 
     Returns:
-        By entity: among the rulesets that apply or may apply, up to the first that surely applies, the one that asks
-        for the highest level; among equal ones one that cannot read whether it applies, then the one that decided
-        before, then the one that applies, then the first. One that may apply asks for the level that it keeps if it
-        decided before, otherwise for its floors; one that cannot read whether it applies, for the level that the entity
-        keeps, at least the lowest. While an override is live, the level that would hold is compared first: the
+        The place of the ruleset, by entity. Candidates are the rulesets that apply or may apply, up to the first that
+        surely applies. The one that asks for the highest level decides. Among equal ones it is one that cannot read
+        whether it applies, then the one that decided before, then the one that applies, then the first.
+
+        A ruleset that may apply asks for the level that it keeps if it decided before, otherwise for its floors. One
+        that cannot read whether it applies asks for the level that the entity keeps, at least the lowest. While an
+        override is live, the level that would hold is compared first: the override's, or the floor that it may not go
+        below.
         override's, or the floor that it may not go below.
     """
     best: dict[str, tuple[int, int, bool, bool, bool, int]] = {}

@@ -91,7 +91,7 @@ def assess_columns(
 
 
 def _before(entity: str, previous: pl.DataFrame | None, overrides: pl.DataFrame | None) -> PriorLevel | None:
-    """Return what was held of an entity; None if it occurs twice, which joining the frames refuses."""
+    """Return the level that an entity held until now; None if it occurs twice, which joining the frames refuses."""
     standing, override = _of(entity, previous), _of(entity, overrides)
     if standing is None or override is None:
         return None

@@ -1,7 +1,7 @@
 """Finds when time alone may next change the rules' result: the first of the inputs' moments that matters.
 
 A moment matters if some rule's case depends on an input that has moved by then. The conditions themselves show that:
-with all such inputs made unknown, a rule that has the same case whatever their values is settled.
+with all such inputs made unknown, a rule that has the same case for all their values is settled.
 """
 
 from collections.abc import Collection, Iterable, Mapping

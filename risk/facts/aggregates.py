@@ -1,4 +1,4 @@
-"""Aggregates over linked facts: one pass over each source, whatever the number of aggregates.
+"""Aggregates over linked facts: one pass over each source for any number of aggregates.
 
 `Partials` collects what is computed for each group of facts, and makes the values from it.
 

@@ -31,9 +31,9 @@ class ListVersion(LanguageModel):
     """The members from one moment on.
 
     Attributes:
-        since: it is in force from here until the next version.
-        members: all of them, not only what changed.
-        source: where they were published.
+        since: the moment from which it is in force, until the next version.
+        members: all members, not only the changes.
+        source: the place where they were published.
     """
 
     since: MomentText
@@ -45,7 +45,7 @@ class NamedList(LanguageModel):
     """A list and all its versions, oldest first.
 
     Attributes:
-        purpose: what it was made for; `aml` where nothing is said.
+        purpose: what it was made for; `aml` by default.
     """
 
     name: Identifier = Field(alias="list")

@@ -129,7 +129,7 @@ def without_unreadable(
 
 
 _FIELD, _PROBLEM = "@field", "@problem"
-"""Their names beside the fields of facts, which may have any name without @."""
+"""Names of the field and of the problem beside the fields of facts, which may have any name without @."""
 
 
 def known_problems(facts: LinkedFacts, entities: pl.DataFrame) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""Rulesets that decide beside another one: a proposal for that uses only the entities on which it decides."""
+"""The rulesets beside one that gets a proposal: the proposal uses only the entities on which that one decides."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

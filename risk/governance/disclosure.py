@@ -44,14 +44,14 @@ def is_whole(analysed: AnalysedRuleset) -> bool:
 
 
 def _everything(inputs: Iterable[LanguageModel], analysed: AnalysedRuleset) -> Mapping[str, LanguageModel]:
-    """Give inputs, and those that they are computed from, by their keys; of aggregates what they name as well."""
+    """Return by key inputs, those that they are computed from, and those that aggregates among them name."""
     return everything_in(inputs, lambda each: (*direct_parts_of(each, analysed.names), *_named_by(each)))
 
 
 def _named_by(rule_input: Any) -> Iterator[LanguageModel]:
-    """Give the fields that an aggregate names, be it as the date that it counts from, and what its `where` asks.
+    """Yield the fields that an aggregate names, among them the date that it counts from, and the inputs of its `where`.
 
-    Of a pattern, the fields of transactions that it names.
+    For a pattern, yield the fields of transactions that it names.
     """
     if hasattr(rule_input, "pattern"):
         words = (getattr(rule_input, word, None) for word in ("counterparty", "transaction_field"))
@@ -65,7 +65,7 @@ def _named_by(rule_input: Any) -> Iterator[LanguageModel]:
 
 
 def _reads_others(inputs: list[LanguageModel]) -> bool:
-    """Check whether inputs read data of other people, which no statement shows, whatever a rule declares."""
+    """Check whether inputs read data of other people, which no statement shows, even if a rule is `disclosable`."""
     return any(isinstance(each, Linked) for each in inputs)
 
 
@@ -76,7 +76,7 @@ def _is_finding(rule_input: Any) -> bool:
 
 
 def _reads_undisclosed(conditions: Iterable[Any], inputs: list[LanguageModel], analysed: AnalysedRuleset) -> bool:
-    """Tell whether what `undisclosed` names is read by conditions, whose inputs, with all in them, are *inputs*."""
+    """Check whether conditions read something in `undisclosed`; *inputs* are their inputs, with all parts of these."""
     undisclosed = analysed.ruleset.undisclosed
     windows = [each for each in inputs if isinstance(each, Window)]
     counted = tuple(_COUNTED[source] for source in map(linked_source, windows) if source in _COUNTED)
@@ -90,12 +90,12 @@ def _reads_undisclosed(conditions: Iterable[Any], inputs: list[LanguageModel], a
 
 
 def _key_by_length(rule_input: LanguageModel) -> str:
-    """Return the key of an input in which durations of one length are one text: 720 hours hide what reads 30 days."""
+    """Return the key of an input with durations of equal length written alike, as in 720 hours and 30 days."""
     return json.dumps(_by_length(json.loads(input_key(rule_input))))
 
 
 def _by_length(part: Any) -> Any:
-    """Write every duration in a part of an input in hours or months, whatever its unit was."""
+    """Write every duration in a part of an input in hours or months."""
     if isinstance(part, dict):
         return {name: _by_length(value) for name, value in part.items()}
     if isinstance(part, list):
@@ -112,7 +112,7 @@ def _by_length(part: Any) -> Any:
 
 
 _COUNTED: Mapping[str, type[LanguageModel]] = {"tags": TagInput, "screenings": ScreeningInput}
-"""By what aggregates are over: of which inputs they tell, whatever their `where` asks."""
+"""The inputs that an aggregate reveals by its source alone, even if its `where` does not name them, by source."""
 
 
 def _whens(rule: Rule) -> list[Any]:

@@ -307,8 +307,8 @@ class Ruleset(Definition):
         calculate: named numbers, calculated from the data of the entity.
         optional_tables: tables that the rules read and that may be absent; an absent one then counts as empty.
         optional_transaction_fields: those of `transaction_fields` that a table may lack; they are unknown then.
-        applies_to: a condition: an entity for which it is false has no level by this ruleset. If it is unknown, the entity
-            keeps its level, which only triggered floors raise.
+        applies_to: a condition: an entity for which it is false has no level by this ruleset. If it is unknown, the
+            entity keeps its level, which only triggered floors raise.
         levels: the names of levels, lowest first.
         max_recompute_interval: the longest time that a level stands without being computed again.
         cooldown: the least time at a level before the entity enters a lower one.

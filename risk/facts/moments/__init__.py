@@ -188,7 +188,7 @@ def _rows_at(moments: Sequence[tuple[int, int]]) -> pl.LazyFrame:
 
 
 def _still(_ahead: Ahead, _each: Any) -> Movement:
-    """Return the movement of what time alone does not change: storing something does, and makes the entity due."""
+    """Return the movement of an input that time alone does not change: only storing does, and makes the entity due."""
     return Movement()
 
 

@@ -19,7 +19,7 @@ _COARSEST: Final = Fraction(4 * COARSEST_US, DAY_US)
 
 
 class ReadAs(Enum):
-    """What reads a number: a comparison with a bound, a calculation, or arithmetic on its column as a float."""
+    """How a number is read: compared with a bound, by a calculation, or by arithmetic on its column as a float."""
 
     COMPARED = "compared"
     CALCULATED = "calculated"

@@ -114,7 +114,7 @@ def compare_compositions(
         before: the composition that decides now.
         after: the composition after the change.
         portfolio: the entities and their data.
-        lists_after: the same, with the lists after the change.
+        lists_after: the same portfolio, with the lists after the change.
         as_of: the moment, in microseconds.
         standing: the levels held now.
         standing_after: the levels held before the change, if they differ.

@@ -124,7 +124,7 @@ class FamiliesBacktest:
 
     @property
     def orders(self) -> tuple[list[str], list[str]]:
-        """The order of the places before, and of those after: levels, reasons for none, and where nothing decides."""
+        """The order of the places before, and of those after: levels, reasons for none, and the place of no ruleset."""
         reasons_for_none = (f"({status.value})" for status in Status if status != Status.ASSESSED)
         places = [*self.levels, *reasons_for_none, NOBODY]
         return places, places

@@ -1,9 +1,9 @@
 """Learns points from log-odds, on half of the customers: a ridge over cases that keeps their signs and order.
 
-An outcome of 0 points is not learnt, nor one that few entities got. Every other one keeps the sign of its
-points and its place in the order of its rule; outcomes with equal points keep equal points. The strength of the
-penalty, and whether it is on the points of a case or on its step over the next weaker one, is chosen by
-cross-validation among the learning entities. Sources: of points from log-odds Siddiqi, "Credit Risk Scorecards"
+Outcomes of 0 points, and outcomes that few entities got, are not learnt. Every other outcome keeps the sign of its
+points and its place in the order of its rule; outcomes with equal points keep equal points. Cross-validation among the
+learning entities chooses the strength of the penalty, and whether it is on the points of a case or on its step over the
+next weaker one. Sources: of points from log-odds Siddiqi, "Credit Risk Scorecards"
 (2006); of bounded steps Tutz and Leitenstorfer, "Generalized smooth monotonic regression" (2007); of the choice of the
 penalty Breiman and others, "Classification and Regression Trees" (1984), section 3.4.3.
 """

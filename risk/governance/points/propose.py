@@ -365,7 +365,7 @@ def _source(learnt: bool, entities: int) -> str:
 
 
 def _fallen_unknown(rows: Sequence[PointChange]) -> list[str]:
-    """Name the rules whose unknown values would give fewer points, though too few got these to learn them."""
+    """Name the rules whose unknown values would give fewer points, though too few entities got these to learn them."""
     return [
         row.rule
         for row in rows

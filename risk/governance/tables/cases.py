@@ -50,7 +50,7 @@ class Doubted:
 
     Attributes:
         findings: each with its cell.
-        parts: what cannot be checked: cases, by their position from 0, `otherwise` or `on_unknown`.
+        parts: the parts that cannot be checked: cases, by their position from 0, `otherwise` or `on_unknown`.
     """
 
     findings: Sequence[Finding] = ()
@@ -81,7 +81,7 @@ def fitted(
     where: Where,
     doubted: Doubted | None,
 ) -> Whole:
-    """Put the rows of a table into a document; *tried* returns it, or what is wrong with them by their paths.
+    """Put the rows of a table into a document; *tried* returns the document, or the faults of the rows by their paths.
 
     Raises InvalidRulesetError if they do not fit; every fault names its cell.
     """
@@ -122,7 +122,7 @@ def _part(path: Path) -> str | int | None:
 
 
 def _tried(ruleset: Ruleset, position: int, cases: RuleCases) -> tuple[Ruleset | None, list[tuple[Path, str]]]:
-    """Put cases into a rule; return the ruleset, or what is wrong with them by path within the rule."""
+    """Put cases into a rule; return the ruleset, or the faults of the cases by path within the rule."""
     rule = ruleset.rules[position]
     rule_data = rule.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
     data = {word: value for word, value in rule_data.items() if word not in {"cases", OTHERWISE, ON_UNKNOWN}}
@@ -136,7 +136,7 @@ def _tried(ruleset: Ruleset, position: int, cases: RuleCases) -> tuple[Ruleset |
         return None, [
             (fault["loc"], problem_of(fault, list(ruleset.fields), list(ruleset.calculate)))
             for fault in faults
-            if len(faults) == 1 or fault["type"] != "too_short"  # cases that are not right themselves are named
+            if len(faults) == 1 or fault["type"] != "too_short"  # faulty cases are named themselves
         ]
     rules = (*ruleset.rules[:position], changed, *ruleset.rules[position + 1 :])
     whole = ruleset.model_copy(update={"rules": rules})

@@ -36,7 +36,7 @@ class TableForm:
         number: the column that numbers the rows, and names those below them.
         outcomes: the columns of a row's outcome.
         needed: groups of these; the header must have one column of each group.
-        below: of these, those that the rows below the others may have.
+        below: the ones of these that the rows below the others may have.
         inputs: the adapter that reads an input from plain data.
         most_rows: the largest number of rows, including the header.
     """

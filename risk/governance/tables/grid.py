@@ -1,4 +1,4 @@
-"""A sheet as rows of values with addresses, whatever its kind of file, and guards against texts run as formulas."""
+"""A sheet of any kind of file as rows of values with addresses, and guards against texts that run as formulas."""
 
 import json
 import re
@@ -28,8 +28,8 @@ class Grid:
     Attributes:
         rows: its cells, the header first; every row as long as the header.
         sheet: its name; empty for a CSV.
-        may_part_thousands: a point may separate thousands: semicolons or tabs separate the columns, as spreadsheets
-            write them where the decimal sign is a comma.
+        may_part_thousands: whether a point may separate thousands: if the decimal sign is a comma, spreadsheets
+            separate columns by semicolons or tabs.
         refused: the content of cells that cannot be read, by row and column, from 0.
     """
 

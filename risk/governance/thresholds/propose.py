@@ -85,8 +85,8 @@ class ThresholdProposal:
         cuts: the thresholds.
         moved: how many entities would be in another level, by the rules alone.
         moves: their numbers, by present and proposed level.
-        kept: every level's share is as near to its target as requested, so the thresholds are to stay.
-        capture: the effect on those who were confirmed later; None without labels, or if nobody was.
+        kept: whether every level's share is as near to its target as requested, so that the thresholds are to stay.
+        capture: the effect on those who were confirmed later; None without labels, or if no entity was.
         cautions: the limits of what the numbers show.
     """
 

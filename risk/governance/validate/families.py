@@ -28,7 +28,7 @@ class JudgedFamily:
     Attributes:
         family: its name.
         entities: for how many it decides.
-        validation: the validation on these alone; None if nobody is left to judge.
+        validation: the validation on these alone; None if no entity is left to judge.
         unjudged: why there is no validation; empty if there is one.
     """
 
@@ -50,7 +50,7 @@ class FamiliesValidation:
         seed: the seed of the resamples.
         resamples: the number of resamples.
         entities: how many the portfolio has.
-        undecided: to how many no ruleset applies.
+        undecided: the number of entities to which no ruleset applies.
         undecided_confirmed: how many of these are confirmed; they count in no figure.
         known: how many were already confirmed at as-of.
         judged: how many others there are, whose levels are judged.

@@ -93,9 +93,9 @@ def in_top_levels(level: Integers, levels: int, top: int = TOP_LEVELS) -> Marks:
 
 
 def possible_capture(in_top: int, confirmed: int) -> float:
-    """Give the share of the confirmed that the upper levels have room for, of how many are in them and are confirmed.
+    """Return the share of the confirmed for which the upper levels have room, from how many are in them and confirmed.
 
-    >>> possible_capture(44, 55)  # of shares, as 0.44 / 0.55, it would be a little less than four fifths
+    >>> possible_capture(44, 55)  # computed from shares, as 0.44 / 0.55, it would be a little less than four fifths
     0.8
     """
     return min(1.0, in_top / confirmed)
@@ -155,7 +155,7 @@ class LevelRow:
         share: their share of the portfolio.
         confirmed: how many of them are confirmed.
         rate: the share of them that is confirmed; None for an empty level.
-        of_confirmed: the share of all confirmed that is in it; None if nobody is confirmed.
+        of_confirmed: the share of all confirmed that is in it; None if no entity is confirmed.
     """
 
     level: str

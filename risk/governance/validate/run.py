@@ -50,7 +50,7 @@ class Population:
 
     Attributes:
         entities: how many the portfolio has.
-        not_applicable: to how many the ruleset does not apply.
+        not_applicable: the number of entities to which the ruleset does not apply.
         known: how many were already confirmed at as-of, so that nothing is left to predict.
         judged: how many others there are, whose levels are judged.
         confirmed: how many of these are confirmed.

@@ -85,7 +85,7 @@ def _in_microseconds(condition: Any) -> Any:
 
 
 def _holds(condition: Condition, value: Any) -> bool:
-    """Evaluate as other systems do: for a missing value only being null, or not something, holds."""
+    """Evaluate a condition as other systems do: for a missing value only a test for null, or a negation, holds."""
     return all(_part_holds(word, compared, value) for word, compared in condition.items())
 
 
