@@ -61,7 +61,7 @@ class AnalysedFlow(Analysed[Flow]):
         policies: the policies, by name; a flow that asks a missing one cannot be used.
         rulesets: the rulesets, likewise.
         flows: the flows, likewise, each with everything that it asks.
-        cycles: for each asked flow that asks this one in turn, the names on the way from it back to itself.
+        cycles: for each asked flow that also asks this one, the names on the way from it back to itself.
     """
 
     policies: Mapping[str, AnalysedPolicy] = field(default_factory=dict)
@@ -136,7 +136,7 @@ class AnalysedFlow(Analysed[Flow]):
 
     @cached_property
     def declared(self) -> Flow:
-        """The flow with the fields and links of everything it asks beside its own: all that an example can give."""
+        """The flow with the fields and links of everything it asks beside its own, as examples can give them."""
         parts = ("fields", "transaction_fields", "case_fields", "links")
         documents = [*(each.definition for each in self.dependencies.values()), self.flow]
         return self.flow.model_copy(
@@ -153,7 +153,7 @@ class AnalysedFlow(Analysed[Flow]):
 
     @cached_property
     def inner_count(self) -> int:
-        """The number of flows in one run: itself, and each flow that it asks with all that those ask."""
+        """The number of flows in one run: itself, the flows that it asks, and those that they ask."""
         return 1 + sum(self.flows[name].inner_count for name in self._there("flow", self.flows))
 
     @cached_property

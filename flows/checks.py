@@ -242,7 +242,7 @@ def _on_failure(flow: Flow) -> Iterator[Diagnostic]:
 
 
 MOST_INNER = 50
-"""The most flows in one run: the flow itself, and each that it asks with all that those ask."""
+"""The most flows in one run: the flow itself, the flows that it asks, and those that they ask."""
 
 
 def asked_diagnostics(analysed: "AnalysedFlow") -> Iterator[Diagnostic]:
@@ -407,7 +407,7 @@ def _not_in_time(flow: Flow, source: int, position: int, rule_input: LanguageMod
 
 
 def _source(flow: Flow, rule_input: Any) -> int | None:
-    """Return the position of the step that an input comes from; None for a fact, or if no step gives it."""
+    """Return the position of the step that gives an input; None for a fact, or if no step gives it."""
     if isinstance(rule_input, StepInput):
         return flow.positions.get(rule_input.step)
     if not isinstance(rule_input, CalculationInput):

@@ -296,7 +296,7 @@ def _ways(flow: Flow) -> Iterator[str]:
 
 
 def _ways_of(step: Any) -> Sequence[str]:
-    """Return the ways of a step, by its code; all codes of what is unknown are one way."""
+    """Return the ways of a step, by its code; all codes for something unknown are one way."""
     if isinstance(step, RouteStep):
         names = [f"way {number + 1}" for number in range(len(step.route))]
         return _named(step, [*names, "otherwise", *(["on_unknown"] if step.on_unknown is not None else [])])

@@ -225,7 +225,7 @@ def _spread(series: pl.Series, rows: pl.Series, frame: pl.DataFrame) -> pl.Serie
 
 
 def compile_flow(analysed: AnalysedFlow, lists: Mapping[str, Sequence[str]], base: str) -> FlowProgram:
-    """Compile a flow; InvalidRulesetError names all that is wrong with it.
+    """Compile a flow; InvalidRulesetError names all its faults.
 
     Args:
         analysed: the flow.

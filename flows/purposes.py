@@ -1,4 +1,4 @@
-"""What a flow reads, and for which purpose: data gathered against money laundering may reach no action of commerce.
+"""Data that a flow reads, and their purposes: those gathered against money laundering may reach no commercial action.
 
 Any step can change the end of a run, so every step counts for every action.
 """
@@ -42,7 +42,7 @@ class _Served(NamedTuple):
 
 
 class _Reading(NamedTuple):
-    """Something that is read: its path, the steps that lead there in words, and the purpose it was gathered for."""
+    """Something that is read: its path, the steps that lead there in words, and the purpose of gathering it."""
 
     path: Path
     chain: tuple[str, ...]

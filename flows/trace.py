@@ -186,7 +186,7 @@ def _line(stop: Stop, title: str, steps: tuple[StepTrace, ...], actions: tuple[A
 
 @dataclass(frozen=True, kw_only=True)
 class _Shown:
-    """What is shown of a choice: the inputs that it read, and the condition that decided.
+    """The parts of a choice that are shown: the inputs that it read, and the condition that decided.
 
     Attributes:
         missing: returns the missing inputs of a row that make that condition unknown.
@@ -203,7 +203,7 @@ def _nothing(_row: Mapping[str, Any]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Condition:
-    """A condition of a choice, with its inputs by their keys, and the numbers and inputs that it compares each with."""
+    """A condition of a choice, with its inputs by their keys, and the numbers and inputs that it compares with."""
 
     when: Condition
     inputs: Mapping[str, LanguageModel]

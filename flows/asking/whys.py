@@ -46,7 +46,7 @@ def why_of_policy(compiled: AskingPolicy, code: int, base: str, context: RowCont
 
 
 def _unknown_of(decision: DecisionExplanation) -> tuple[str, ...]:
-    """Return the names of what was missing for the unknown rules of a policy, each once."""
+    """Return the names of the inputs that were missing for the unknown rules of a policy, each once."""
     rules = [rule for rule in decision.rules if rule.outcome == OUTCOMES[PolicyOutcome.UNKNOWN]]
     return tuple(dict.fromkeys(name for rule in rules for name in rule.missing))
 

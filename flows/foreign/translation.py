@@ -175,7 +175,7 @@ class Translation:
         return identifier
 
     def _in_line(self, node: ForeignNode, steps: Sequence[Data], scope: NodeScope) -> str:
-        """Chain steps before what follows the node; return the id of the first, or of what follows."""
+        """Chain steps before what follows the node; return the id of the first, or of the step that follows."""
         following = self._next(node, scope)
         for step in reversed(steps):
             self._written[step["id"]] = {**step, "then": following}

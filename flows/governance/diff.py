@@ -25,8 +25,8 @@ _CALCULATION: TypeAdapter[Any] = TypeAdapter(PolicyCalculation, config=WHEN_USED
 def diff_flows(before: Flow, after: Flow) -> DocumentDifference:
     """Compare two flows; a difference that leaves the content hash unchanged is not a change.
 
-    Of ends and actions in both flows it also reports those that a run can reach in one flow alone, and ends that it
-    can reach without the answer of a person in one flow alone, as far as the links between steps show.
+    It also reports the ends and actions of both flows that a run can reach in only one of them, and the ends that it
+    can reach without a person's answer in only one of them, as far as the links between steps show.
     """
     sides: list[dict[str, Any]] = [json.loads(side.canonical) for side in (before, after)]
     written = _WORDING.of_documents(*sides, last=("actions", "steps", "examples"))
@@ -88,7 +88,7 @@ def _condition(part: Any) -> str:
 
 
 def _output_text(part: Any) -> str:
-    """Return the words for what a row gives, or for the step that a way leads to."""
+    """Return the words for the outputs of a row, or for the next step of a way."""
     if not isinstance(part, dict):
         return part_words(part)
     return ", ".join(f"{name.replace('_', ' ')} {part_words(value)}" for name, value in part.items())

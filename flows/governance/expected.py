@@ -1,4 +1,4 @@
-"""Comparison of what an example of a flow expects with the result of a run: end, actions, outputs and amounts."""
+"""Comparison of the expectations of a flow's example with the result of a run: end, actions, outputs and amounts."""
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal

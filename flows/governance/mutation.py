@@ -130,7 +130,7 @@ def _mutants(analysed: AnalysedFlow) -> Iterator[_Mutant]:
 
 @dataclass(frozen=True)
 class _Tried:
-    """An example: the facts of its entity, the inputs of what the flow asks and the answers, and the lists then."""
+    """An example: the facts of its entity, the inputs of all that the flow asks, the answers, and the lists then."""
 
     example: FlowExample
     facts: Mapping[str, Any]

@@ -94,7 +94,7 @@ def read_flow_table(grid: Grid, analysed: AnalysedFlow, identifier: str, source:
 
     Args:
         grid: the sheet, the header first.
-        analysed: the flow, with all that it asks.
+        analysed: the flow, with everything that it asks.
         identifier: the id of the step.
         source: what the sheet is called in messages.
 

@@ -49,12 +49,12 @@ class GroupProgram:
 
 
 def compile_group(analysed: AnalysedGroup, lists: Mapping[str, Sequence[str]], base: str) -> GroupProgram:
-    """Compile a group; InvalidRulesetError names all that is wrong with it.
+    """Compile a group; InvalidRulesetError names all its faults.
 
     Args:
         analysed: the group.
         lists: the members of every list that it names.
-        base: the currency that money is in.
+        base: the currency of money.
     """
     analysed.require_usable()
     inputs = {input_key(each): column_for(each, analysed.names, base) for each in analysed.inputs}

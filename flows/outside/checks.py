@@ -1,18 +1,18 @@
 """Limits of agents: none names an action, or is the only reason for an end that is bad for a customer.
 
 An end is adverse if it flags, escalates or blocks, sets a limit, or starts, refuses or ends a relationship. It is also
-adverse if it gives a tag, puts into a group, opens a case or calls a webhook, as others act on these: a flow that
-listens, a rule that raises the level, a program. A flow's document does not say who will read them, so none is taken
-to be harmless. A flow that another one asks has no agent in it. A run that passed an agent may reach an adverse end
-only past something else that could have kept it away:
+adverse if it gives a tag, puts into a group, opens a case or calls a webhook. Others act on these: a flow that listens,
+a rule that raises the level, a program. A flow's document does not say who will read them, so none is taken to be
+harmless. A flow that another one asks has no agent in it. A run that passed an agent may reach an adverse end only past
+something else that could have kept it away:
 
 - a person's answer, if another answer to the same question leads away from that end;
 - a way of a route whose condition also reads something else, if a later way or `otherwise` leads away from it; or the
   ways before it, if one reads nothing from the agent and leads away.
 
-A missing answer of a person is not an answer, and `on_unknown` is not a rule. What a table, a calculation or a source
-of data makes of an agent's answer counts as the agent's. So does the output of a step that runs pass or not depending
-on the agent's answer.
+A missing answer of a person is not an answer, and `on_unknown` is not a rule. A value that a table, a calculation or a
+source of data makes of an agent's answer counts as the agent's. The output of a step counts as the agent's, too, if it
+depends on the agent's answer whether a run passes that step.
 """
 
 from collections.abc import Iterator, Sequence

@@ -326,6 +326,6 @@ def fitted(
 
 
 def fitted_to(outcome: OutsideOutcome, outputs: Mapping[str, StepOutput]) -> OutsideOutcome:
-    """Do the same as `fitted`, by what a step declares, if the base currency is not known."""
+    """Do the same as `fitted` by a step's declared outputs, if the base currency is not known."""
     columns = {name: InputColumn("", each.kind, _ANY_UNITS) for name, each in outputs.items()}
     return fitted(outcome, columns, {name: each.choices for name, each in outputs.items()})

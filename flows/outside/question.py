@@ -1,4 +1,4 @@
-"""What a run sends when it asks the outside: the facts that the step names, and why the run reached it."""
+"""The data that a run sends when it asks the outside: the facts that the step names, and why the run reached it."""
 
 import json
 from collections.abc import Mapping

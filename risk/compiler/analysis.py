@@ -41,7 +41,7 @@ from fivefold.risk.language.reading import read_stored, read_text
 from fivefold.risk.language.ruleset import Rule, Ruleset
 
 VERSIONS_KEPT = 64
-"""How many analysed stored versions are cached, and as many compiled programs and explainers."""
+"""The number of cached analysed stored versions; as many compiled programs and explainers are cached."""
 
 AnyDefinition = TypeVar("AnyDefinition", bound=Definition)
 

@@ -174,7 +174,7 @@ def _is_countable(text: str) -> bool:
 
 
 class Shared:
-    """What many texts have in common with one: letters, pairs of letters, words.
+    """The letters, pairs of letters and words that many texts have in common with one.
 
     Attributes:
         lengths: the lengths of the texts.

@@ -1,7 +1,7 @@
 """Purposes: what each part of a ruleset or a policy reads, by which path, and whether it may.
 
-Data gathered against money laundering must not feed commerce (Regulation (EU) 2024/1624, article 76(4)). What a part
-reads is traced through calculations, ratios and conditions on linked facts. An action of a policy depends on the rules
+Data gathered against money laundering must not feed commerce (Regulation (EU) 2024/1624, article 76(4)). The reads of a
+part are traced through calculations, ratios and conditions on linked facts. An action of a policy depends on the rules
 that can give it or take it away.
 """
 
@@ -67,7 +67,7 @@ class Reading:
     """A source that a part of a document reads, and the path to it.
 
     Attributes:
-        path: the path of what the part names, in the words of the document.
+        path: the path of the input or list that the part names, in the words of the document.
         steps: the steps from the document down to the source, in words.
         source: the source that is read, the last of the steps.
         purpose: what the data were gathered for.
@@ -289,7 +289,7 @@ def _serving(definition: Ruleset | Policy) -> dict[Any, tuple[str, Purpose]]:
 
 
 def actions_influenced(policy: Policy, position: int) -> frozenset[str]:
-    """Return the actions that may be taken or not by what one rule does.
+    """Return the actions that may depend on one rule.
 
     A rule can take an action away by giving another, which comes before it or is more severe. Each rule is assumed to
     hold, or not, independently of the others.

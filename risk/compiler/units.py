@@ -1,4 +1,4 @@
-"""The units of calculations: that of each result, and what is refused, such as money plus days."""
+"""The units of calculations: the unit of each result, and refused combinations, such as money plus days."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

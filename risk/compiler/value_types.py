@@ -81,9 +81,9 @@ class InputColumn:
 
     Attributes:
         name: its name in the frame.
-        kind: the kind of its values: Float64 for numbers and findings, Int64 for moments, Int64 (or Float64, for a
-            mean) of minor units for money, Int64 from 1 for levels, Boolean for flags and marks, String, or a list of
-            it.
+        kind: the kind of its values. The column is Float64 for numbers and findings, Int64 for moments, Int64 of minor
+            units for money (Float64 for a mean), Int64 from 1 for levels, Boolean for flags and marks, and String, or a
+            list of it, for text.
         units: the minor units in one unit of money; 1 for other kinds.
         levels: the names of levels, lowest first; empty for other kinds.
         is_age: whether it is days since a moment.
@@ -476,7 +476,7 @@ def _value_type_of_pattern(pattern: Any, names: Vocabulary) -> ValueType:
 
 
 def inputs_of(condition: Any) -> Iterator[LanguageModel]:
-    """Yield the inputs that a condition names, and those that it compares them with."""
+    """Yield the inputs that a condition names, and those with which it compares them."""
     for test in tests_in(condition):
         subject = input_of_test(test)
         if subject is not None:

@@ -105,9 +105,9 @@ def assess(
     Raises:
         InvalidRulesetError: the ruleset, or something that it needs (a list, a frame, a column), is missing or wrong;
             then no entity is assessed.
-        FileFormatError: the rows of the entities are wrong, or one has no moment; a column of *previous* or *overrides*
-            is missing or of another type, or an entity there occurs twice, has a level that the ruleset lacks, or a
-            level without the moment at which it was entered.
+        FileFormatError: the rows of the entities are wrong, or one has no moment. Or in *previous* or *overrides* a
+            column is missing or of another type, or an entity occurs twice, has a level that the ruleset lacks, or has
+            a level without the moment at which it was entered.
     """
     analysed.require_usable()
     ruleset = analysed.ruleset

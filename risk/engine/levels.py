@@ -1,8 +1,8 @@
 """Levels over time: up at once, down after the cooldown, with a live override above both. A pure function.
 
-The rules level and its cooldown continue beneath an override, which neither restarts nor skips the cooldown.
-Floors outlast missing facts: all of them while an assessment could not be made in full, and one that is unknown for a
-cooldown from the moment at which it became so.
+The rules level and its cooldown continue beneath an override, which neither restarts nor skips the cooldown. Floors
+outlast missing facts. All floors hold while an assessment could not be made in full. A floor that is unknown holds for
+a cooldown from the moment at which it became unknown.
 """
 
 from collections.abc import Sequence

@@ -62,7 +62,7 @@ class CompiledRule:
     def code(self, nulls: frozenset[str], errors: frozenset[str]) -> pl.Expr:
         """Return the expression of the rule's code, before decay.
 
-        Columns outside *nulls* have no nulls, and columns outside *errors* no unreadable values: cases that only
+        Columns outside *nulls* have no nulls, and columns outside *errors* have no unreadable values. Cases that only
         these could cause are left out, as a small frame's cost depends on the number of expressions.
         """
         reads = frozenset(self.reads)
@@ -106,7 +106,7 @@ class CompiledRule:
         """Halve the points of a case for every half-life since the signal.
 
         Without a signal the points are those of unknown. The floor does not depend on the signal: it is the higher of
-        the case's and that of unknown.
+        the case's floor and the floor of unknown.
         """
         assert self.signal is not None
         assert self.rule.decay is not None

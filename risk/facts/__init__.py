@@ -1,1 +1,1 @@
-"""What a ruleset reads of a portfolio, as one frame: a row for each entity, a column for each input."""
+"""The inputs of a ruleset from a portfolio, as one frame: a row for each entity, a column for each input."""

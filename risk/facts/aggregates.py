@@ -290,8 +290,8 @@ def _of_source(
 def _grouped(entities: pl.DataFrame, partials: Partials, *, bounded: bool) -> tuple[LazyGroupBy, str]:
     """Join every fact with the rows of its entity, and leave out early the facts outside all windows.
 
-    If all rows have one as-of, it is a constant in the expressions and the entity itself is the group: that takes
-    a fifth less time than joining every fact with its entity's own moment.
+    If all rows have one as-of, it is a constant in the expressions, and the entity itself is the group. That takes a
+    fifth less time than joining every fact with its entity's own moment.
     """
     rows = partials.facts.rows
     openings = [name for name in entities.columns if is_opening(name)]

@@ -19,8 +19,11 @@ FACT = "fact"
 UNREADABLE = "@spoilt"
 
 PROBLEM_SCHEMA: Mapping[str, Any] = {LINKED_ENTITY: pl.String, TIME: pl.Int64, FIELD: pl.String, PROBLEM: pl.String}
-"""The columns of a problem, a value that could not be read: the entity, the time (null if that is what could not be
-read, or the fact may count at any time), the field (null if the whole fact cannot be used), and the value in words."""
+"""The columns of a problem, a value that could not be read: the entity, the time, the field and the value in words.
+
+The time is null if it could not be read itself, or the fact may count at any time. The field is null if the whole fact
+cannot be used.
+"""
 
 CONVERTED = "@converted"
 """The field, in problems, of a fact's money in the base currency, if its own currency has no rate."""

@@ -63,9 +63,9 @@ class PeerDistribution:
     def position(self, below: int) -> float:
         """Convert a count of peers to a percentage of all, by `float_of`.
 
-        It is the share strictly below, a percentile rank in which ties do not count (the first of the three
-        definitions in Roscoe, Fundamental Research Statistics, 1975): "higher than 97 % of peers" is then literally
-        true, and peers with equal numbers are not ranked above each other.
+        It is the share strictly below, a percentile rank in which ties do not count (the first of the three definitions
+        in Roscoe, Fundamental Research Statistics, 1975). So "higher than 97 % of peers" is literally true, and peers
+        with equal numbers are not ranked above each other.
         """
         if below not in self._positions:
             self._positions[below] = float_of(Fraction(100 * below, self.count))
@@ -161,7 +161,8 @@ class BuiltFor(NamedTuple):
     def misfit(self, definition: Definition) -> str | None:
         """Explain why the peers are not those of a ruleset; None if they are.
 
-        Policies, flows and groups have no reference of their own: they read that of a ruleset on the same type.
+        Policies, flows and groups have no reference of their own: they read the reference of a ruleset on the same
+        type.
         """
         other_ruleset = isinstance(definition, Ruleset) and definition.name != self.ruleset
         if not other_ruleset and definition.entity_type == self.entity_type:

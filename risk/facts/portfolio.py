@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fivefold.risk.language.ruleset import Ruleset
 
 _MISSPELT = 0.9
-"""How similar, from 0 to 1, a column's name must be to that of an optional column to be taken for its misspelling."""
+"""The least similarity, from 0 to 1, of a column's name to an optional column's name that counts as a misspelling."""
 
 
 class ListVersion(LanguageModel):

@@ -116,7 +116,7 @@ class Masks:
     _compiled: dict[str, pl.Expr] = field(default_factory=dict)
 
     def of(self, window: Window, column: str | None = None) -> str:
-        """Name the mask of the facts that count; with a *column*, only of those with a known value in it."""
+        """Name the mask of the facts that count; with a *column*, only of facts with a known value in it."""
         return self._whole(self._in_time(window), window, column)
 
     def before(self, window: Window, column: str) -> str:

@@ -1,4 +1,4 @@
-"""What a statement for the person concerned may show of a ruleset: no rule that would tip them off, nor its trace."""
+"""The parts of a ruleset that the person concerned may see: no rule that would tip them off, nor a trace of it."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,1 +1,1 @@
-"""What a ruleset may say: the checked form of its YAML or JSON."""
+"""The language of rulesets: the checked form of their YAML or JSON."""

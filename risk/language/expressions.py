@@ -455,7 +455,7 @@ if TYPE_CHECKING:
     Compared: TypeAlias = Any
 else:
     Compared = compared_with({word: PLAIN_INPUTS[word] for word in COMPARED_WORDS})
-"""What a value can be compared with: a constant, or one of these inputs."""
+"""The other side of a comparison: a constant, or one of these inputs."""
 
 Peers.model_rebuild(_types_namespace={"PeerNumber": PeerNumber, "PeerGroup": PeerGroup})
 # All other forms are completed at first use: each keeps a schema of all the others.

@@ -69,7 +69,7 @@ class Fuzzy(LanguageModel):
 
 
 def compared_with(inputs: Mapping[str, type[LanguageModel]]) -> Any:
-    """Build the type of what a value is compared with: text, a number, true or false; or one of *inputs*."""
+    """Build the type of the other side of a comparison: text, a number, true or false; or one of *inputs*."""
     tagged = [Annotated[form, Tag(word)] for word, form in inputs.items()]
 
     def form(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Purposes: what data may be used for, and what rulesets, policies, actions and lists are for."""
+"""Purposes of data, and of rulesets, policies, actions and lists."""
 
 from collections.abc import Iterable, Mapping
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Links between entities, and the entities linked to one at a moment: over several steps, each once, and by what."""
+"""Links between entities, and the entities linked to one at a moment: over several steps, each once, and by which."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass

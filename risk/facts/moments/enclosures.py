@@ -89,7 +89,7 @@ class Enclosure:
 
 
 Enclosed: TypeAlias = Enclosure | Absence
-"""What is known of a number over a stretch: its enclosure, or why it is missing."""
+"""A number over a stretch, as far as it is known: its enclosure, or why it is missing."""
 
 
 def between(width: int, low: Fraction, high: Fraction) -> Enclosure:

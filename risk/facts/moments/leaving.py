@@ -1,8 +1,8 @@
 """When a fact leaves a window as time passes: the moments from which (as-of - w, as-of] does not contain it.
 
-In days and hours that is the fact's own moment plus the length. On the calendar it is the inverse of
-`Duration.before`, which rises by steps and falls back: one month before 28, 29, 30 and 31 March is 28 February each
-time, so a fact of 28 February at noon leaves at noon, is inside again from midnight, and leaves again.
+In days and hours that is the fact's own moment plus the length. On the calendar it is the inverse of `Duration.before`,
+which rises by steps and falls back: one month before 28, 29, 30 and 31 March is 28 February each time. So a fact of 28
+February at noon leaves at noon, is inside again from midnight, and leaves again.
 """
 
 from datetime import date

@@ -31,11 +31,13 @@ class FactsAhead:
     """The facts of one source that time alone may bring or take.
 
     Attributes:
-        rows: the facts up to as-of in the longest window, newest first for each entity, as known at as-of: `@row`,
-            `as_of`, `time`, the fields that values are computed from, and a column for each condition of an aggregate.
+        rows: the facts up to as-of in the longest window, as known at as-of, newest first for each entity. They have
+            `@row`, `as_of`, `time`, the fields that values are computed from, and a column for each condition of an
+            aggregate.
         enters: for each row of the entities the first moment after as-of at which a fact appears or changes.
         masks: the masks of the aggregates.
-        unreadable: the moments of unreadable facts, `@row`, `as_of` and `time`; they spoil what they may belong to.
+        unreadable: the moments of unreadable facts, `@row`, `as_of` and `time`; they spoil the values to which they may
+            belong.
     """
 
     rows: pl.DataFrame

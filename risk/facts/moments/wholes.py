@@ -53,8 +53,8 @@ class Number:
     Attributes:
         key: the key of its column.
         value: computes it from the values of the inputs, by their keys, as its column has it.
-        enclose: from the current values of the inputs, makes the function that encloses it over a stretch: exact if
-            the column represents an exact number, with money in its main unit.
+        enclose: makes the function that encloses it over a stretch, from the current values of the inputs. The
+            enclosure is exact if the column represents an exact number; money is in its main unit.
         place: numbers the place of a value among the bounds that it is compared with.
         region: returns the region of a value among them, in the enclosure's unit; None if unknown.
         reading: how it reads its parts.
@@ -215,7 +215,7 @@ def side_of(one: Any, other: Any) -> float | None:
 
 
 def of_sides(subject: LanguageModel, other: LanguageModel) -> Number:
-    """Make the number for the side on which an input lies of the one that it is compared with."""
+    """Make the number for the side of an input relative to the one that it is compared with."""
     one, two = input_key(subject), input_key(other)
 
     def enclose(row: Row) -> Make:

@@ -26,7 +26,7 @@ from fivefold.risk.language.patterns import PurposeDeviation, VolumeDeviation
 from fivefold.risk.language.quantities import Duration
 
 DECLARED, INSIDE, OUTSIDE = "declared", "inside", "outside"
-"""Columns of what was declared, of whether a word was declared, and of turnover whose word was not."""
+"""Columns of the declared value, of whether a word was declared, and of turnover whose word was not."""
 
 _MONTHS = {
     "hour": Fraction(1600, 48699 * 24),
@@ -40,7 +40,7 @@ _MONTHS = {
 def find_volume_deviation(
     entities: pl.DataFrame, transactions: pl.LazyFrame, pattern: VolumeDeviation, units: int
 ) -> pl.DataFrame:
-    """Find turnover as a multiple of what was declared for as long, if it is at least the factor."""
+    """Find turnover as a multiple of the declared one for the same length, if it is at least the factor."""
     declared = declared_turnover(pattern, units)
     turnover = (
         linked(entities, transactions, pl.col(AMOUNT) > 0, pattern.over, amount=AMOUNT)
@@ -59,7 +59,7 @@ def declared_turnover(pattern: VolumeDeviation, units: int) -> pl.Expr:
 
 
 def times_declared(pattern: VolumeDeviation) -> tuple[pl.Expr, pl.Expr]:
-    """Return turnover as a multiple of what was declared, and whether that is the pattern, from AMOUNT and DECLARED."""
+    """Return turnover as a multiple of the declared one, and whether that is the pattern, from AMOUNT and DECLARED."""
     months = months_of(pattern.over)
     bound = Fraction(pattern.factor) * months
     number = wide(AMOUNT, months.denominator).cast(pl.Float64) / wide(DECLARED, months.numerator).cast(pl.Float64)

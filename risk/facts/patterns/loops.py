@@ -36,8 +36,8 @@ def busiest(  # noqa: C901 (one loop, as it is compiled)
     transaction holds; so does one with only the first of several transactions at one time. *counterparty* is a number,
     -1 if unknown; *counters*, all 0 before and after, has a place for each. *most* stays 0 if there is no such window.
     *begun* is the time of the first transaction in the last window with the largest count. If there is no such window,
-    but one may have *least* counterparties, as some are unknown, *lacking* is the number of unknown ones in the last
-    such window, and *begun* the time of its first transaction.
+    but one may have *least* counterparties because some are unknown, *lacking* and *begun* are of the last window that
+    may: the number of its unknown counterparties, and the time of its first transaction.
     """
     for row in range(len(offsets) - 1):
         begin, end, different, unknown = offsets[row], offsets[row + 1], 0, 0

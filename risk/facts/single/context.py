@@ -1,4 +1,4 @@
-"""What is known of one entity, and the plan that computes its inputs: steps in order, each a plain function."""
+"""The data of one entity, and the plan that computes its inputs: steps in order, each a plain function."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -57,7 +57,7 @@ class FamilyHits:
     """One ruleset among those that decide.
 
     Attributes:
-        family: the name of its place: that of the ruleset in force, which a draft takes over.
+        family: the name of its place: the name of the ruleset in force, which a draft takes over.
         ruleset: its own name.
         content_hash: the hash of its canonical form.
         entities: the number of entities on which it decides.

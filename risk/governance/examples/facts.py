@@ -26,7 +26,7 @@ from fivefold.risk.language.quantities import quoted_value
 from fivefold.risk.language.ruleset import Example, GivenExample, LinkType, Ruleset
 
 BASE = "EUR"
-"""The currency of examples: that of transactions which name none."""
+"""The currency of transactions in examples that name none."""
 
 LINKS: Final = "links"
 

@@ -280,7 +280,7 @@ def purpose_sources(
 
 
 def history_diagnostics(analysed: AnalysedRuleset) -> Iterator[Diagnostic]:
-    """Note the inputs for which each event costs by what is stored, not by what changed.
+    """Note the inputs for which the cost of each event depends on the stored facts, not on the changed ones.
 
     It is not a doubt: a value over all time cannot be written otherwise.
     """
@@ -314,7 +314,7 @@ def example_diagnostics(examples: Sequence[GivenExample], problems: Iterable[Fin
 def lint_scope(analysed: Analysed[Any], lists: Lists | None) -> LintScope:
     """Return the names and lists that conditions may use.
 
-    A missing list has one member, a word that is in no other list.
+    A missing list has one member, a word that no other list has.
     """
     there = lists or {}
     members = {name: there[name].versions[-1].members if name in there else (f"@{name}",) for name in analysed.lists}

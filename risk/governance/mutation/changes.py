@@ -57,7 +57,7 @@ class StepChange:
     """A change of a ruleset or a flow by one step.
 
     Attributes:
-        path: the path of what is changed, in the words of the file.
+        path: the path of the changed part, in the words of the file.
         before: the present text there.
         after: the text that replaces it.
         node: the path of the part that is replaced; mostly the same as *path*.
@@ -84,7 +84,7 @@ def plain_data(ruleset: ContentHashed) -> dict[str, Any]:
 def changes_of(ruleset: Ruleset) -> Iterator[StepChange]:
     """Yield every change by one step, in the order of score, predicate, rules; some results may be invalid.
 
-    Numbers move by one in their last written digit (31 to 30 and 32, 0.5 to 0.4 and 0.6), durations by one of their
+    Numbers move by one in their last written digit: 31 to 30 and 32, 0.5 to 0.4 and 0.6. Durations move by one of their
     unit, dates by a day, floors by a level, weights by one percent from each factor to the next. Numbers placed among
     peers stay, and so do calculations read there alone: examples give the place itself.
     """

@@ -1,7 +1,7 @@
 """Finds inputs that distinguish a changed ruleset from the original; without any, no example can notice the change.
 
-Representative values are tried on the compiled conditions of both, as lint does. Totals are compared with all that the
-points of a ruleset can add up to, whatever the inputs: a superset of the possible ones.
+Representative values are tried on the compiled conditions of both, as lint does. Totals are compared with all sums of
+the points of a ruleset, for any inputs: a superset of the possible totals.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -43,7 +43,7 @@ LEAST_GOT = 10
 """An outcome that fewer learning entities got keeps its points: its odds would rest on a handful."""
 
 CASES, STEPS = "cases", "steps"
-"""What the penalty is on: the points of every case, or its step over the next weaker one."""
+"""The subject of the penalty: the points of every case, or its step over the next weaker one."""
 
 MOST_STEPS = 5_000
 """Most steps of the minimiser: far more than it needs."""

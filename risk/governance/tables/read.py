@@ -342,7 +342,7 @@ def number_of(value: Value, grid: Grid, what: str) -> Decimal:
 
 
 def words_of(value: Value, *, is_level: bool) -> str | int:
-    """Read a title, or a level: a plain number is that of a level, a quoted one is a name."""
+    """Read a title, or a level: a plain number is the number of a level, a quoted one is a name."""
     if isinstance(value, Decimal) and is_level and value == int(value):
         return int(value)
     if not isinstance(value, str):

@@ -27,7 +27,7 @@ class JudgedFamily:
 
     Attributes:
         family: its name.
-        entities: for how many it decides.
+        entities: the number of entities for which it decides.
         validation: the validation on these alone; None if no entity is left to judge.
         unjudged: why there is no validation; empty if there is one.
     """
@@ -53,7 +53,7 @@ class FamiliesValidation:
         undecided: the number of entities to which no ruleset applies.
         undecided_confirmed: how many of these are confirmed; they count in no figure.
         known: how many were already confirmed at as-of.
-        judged: how many others there are, whose levels are judged.
+        judged: the number of the others, whose levels are judged.
         confirmed: how many of these are confirmed.
         ranked: how many of the judged were assessed in full.
         level_ranking: AUC and Gini of the level by the rules; None if it cannot be measured.

@@ -190,7 +190,7 @@ def doubts_about_failed(failed: int, confirmed: int, so: str) -> list[str]:
 
 
 def _names_below(rule_input: LanguageModel, names: Vocabulary) -> set[str]:
-    """Return every name in an input, and in what it is calculated from."""
+    """Return every name in an input, and in the inputs that it is calculated from."""
     return {name for part in (rule_input, *simple_parts(rule_input, names)) for name in names_in(part)}
 
 

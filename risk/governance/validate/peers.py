@@ -103,9 +103,9 @@ def read_peer_text(text: str, source: str, *, lenient: bool = False) -> PeerFigu
 def read_peer(data: Any, source: str, *, lenient: bool = False) -> PeerFigures:
     """Read a peer's figures from plain data.
 
-    The data is either the JSON of a validation, of one ruleset or of several (without a Gini of the total), or
-    `{"name": "...", "gini": {"estimate": 0.7, "low": 0.65, "high": 0.75}, "captured": {"hits": 40, "of": 50},
-    "shares": {"high": {"hits": 90, "of": 3000}}}` with any of `FIGURES`, and of `BY_LEVEL` by level.
+    The data is either the JSON of a validation, of one ruleset or of several rulesets (without a Gini of the total), or
+    `{"name": "...", "gini": {"estimate": 0.7, "low": 0.65, "high": 0.75}, "captured": {"hits": 40, "of": 50}, "shares":
+    {"high": {"hits": 90, "of": 3000}}}` with any of `FIGURES`, and of `BY_LEVEL` by level.
 
     Args:
         data: the data as parsed from JSON.

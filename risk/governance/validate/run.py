@@ -52,7 +52,7 @@ class Population:
         entities: how many the portfolio has.
         not_applicable: the number of entities to which the ruleset does not apply.
         known: how many were already confirmed at as-of, so that nothing is left to predict.
-        judged: how many others there are, whose levels are judged.
+        judged: the number of the others, whose levels are judged.
         confirmed: how many of these are confirmed.
         ranked: how many of these were assessed in full, so that their totals can be ranked.
         ranked_confirmed: how many of the ranked are confirmed.

@@ -1,4 +1,4 @@
-"""What would move a level, in words: each change with its cases before and after, and the level by the rules then."""
+"""Changes that would move a level, in words, each with its cases before and after, and the level by the rules then."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence

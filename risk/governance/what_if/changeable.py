@@ -38,7 +38,7 @@ class Changeable:
 def changeable_inputs(analysed: AnalysedRuleset) -> Mapping[str, Changeable]:
     """Return the inputs that a person can change, by their keys, in the order of the rules that declare it.
 
-    A rule without a declaration does not forbid that of another rule. Inputs that depend on another input of the
+    A rule without a declaration does not forbid another rule's declaration. Inputs that depend on another input of the
     ruleset are left out: they cannot be changed one by one.
     """
     linked_keys = linked_inputs(analysed)

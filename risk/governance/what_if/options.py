@@ -65,8 +65,8 @@ class ChangeOptions:
         before: the present value; None if it is unknown.
         options: the values.
         absent: the missing value; None if it is missing now or never can be. It is never advised.
-        exact: false if there may be other values that the ruleset treats differently, as with likeness of names, or if
-            points fade from a moment that the value does not determine, or another ruleset may decide then.
+        exact: false if there may be other values that the ruleset treats differently, as with likeness of names. Also
+            false if points fade from a moment that the value does not determine, or if another ruleset may decide then.
     """
 
     changeable: Changeable

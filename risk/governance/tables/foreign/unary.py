@@ -41,7 +41,7 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _ZEN_BLANKS = " \t\n"
-"""The white space allowed between the words of a cell in zen, which accepts no other."""
+"""The only white space that zen accepts between the words of a cell."""
 
 
 def read_unary(text: str, kind: ValueType, system: System) -> Condition | None:
