@@ -308,7 +308,7 @@ def analyse_flow(text: str, source: str = "the flow") -> AnalysedFlow:
 
     Args:
         text: YAML or JSON.
-        source: where it comes from, for messages.
+        source: the name of its source, for messages.
     """
     return with_asked(read_flow(text, source), {}, {}, {})
 

@@ -315,7 +315,7 @@ _KINDS: Mapping[str, str] = {"text": "a text", "number": "a number", "money": "a
 
 
 def _written(value: Any) -> str:
-    """Write a value as a file has it: text in quotes, so that '2' is not taken for a number."""
+    """Write a value as a file has it: text in quotes, so that '2' is not read as a number."""
     return str(value).lower() if isinstance(value, bool) else repr(value) if isinstance(value, str) else str(value)
 
 

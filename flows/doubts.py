@@ -96,7 +96,10 @@ def flow_diagnostics(
     owned: Sequence[str] = (),
     notes: bool = True,
 ) -> list[Diagnostic]:
-    """Find everything wrong or doubtful in a flow. A NOTE is not a doubt: it says what a run does, or what is open."""
+    """Find everything wrong or doubtful in a flow, each with its severity.
+
+    A NOTE is not a doubt: it says what a run does, or what is open.
+    """
     flow, fatal = analysed.flow, analysed.draft_diagnostics
     purposes = None if groups is None else {name: each.purpose for name, each in groups.items()}
     wrong = [*check_flow_examples(analysed.declared), *([] if fatal else check_expected(analysed))]
@@ -261,7 +264,7 @@ def _given_by(step: Any) -> Mapping[str, Path]:
 
 
 def _read_on_some_ways(analysed: AnalysedFlow) -> Iterator[Diagnostic]:
-    """Find outputs that are read where some ways do not pass the step that gives them."""
+    """Find outputs that are read at steps which some ways reach without passing the step that gives them."""
     flow, before = analysed.flow, passed_before(analysed.flow)
     there = reached(flow)
     for path, each in analysed.inputs_with_paths:
@@ -315,7 +318,7 @@ def _failing(flow: Flow) -> Iterator[Diagnostic]:
 
 
 def _choices(analysed: AnalysedFlow, scope: LintScope) -> Iterator[Diagnostic]:
-    """Find ways and rows that are never taken, and choices that fail where something is unknown."""
+    """Find ways and rows that are never taken, and choices that fail if something is unknown."""
     for position, step in enumerate(analysed.flow.steps):
         if not isinstance(step, RouteStep | TableStep):
             continue

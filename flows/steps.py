@@ -357,7 +357,7 @@ class Amount:
         return f"amount {self.action}"
 
     def within(self, minor: float | None) -> int | None:
-        """Round an amount to minor units, half to even, and hold it within the bounds; None for an unknown one."""
+        """Round an amount to minor units, half to even, and limit it to the bounds; None for an unknown one."""
         return None if minor is None else min(max(round(Fraction(minor)), self.least), self.most)
 
 

@@ -71,7 +71,7 @@ class StepTrace:
         gives: its outputs in words, by name.
         inner: the steps that the run of another flow passed, if the step asked one.
         sentence: all of it in one sentence.
-        source: where an outcome from outside came from; empty for all else.
+        source: the source of an outcome from outside; empty for all else.
         came_at: when it came, in UTC; empty for all else.
         reasons: the reasons of an agent, each with the facts that it quotes.
         model: the model that answered: name, alias, version, digest, and what each column adds; None for all else.
@@ -444,7 +444,7 @@ _UNANSWERED: Mapping[bool, str] = {True: "waits for an answer", False: "nobody a
 
 
 def _outside_parts(compiled: CompiledOutsideStep, row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return where and when an outcome came from, an agent's reasons, and the model; empty until there is one."""
+    """Return the source and the time of an outcome, an agent's reasons, and the model; empty until there is one."""
     if row[compiled.at_column] is None:
         return {}
     reasons = json.loads(row[compiled.reasons_column] or "[]")
@@ -457,7 +457,7 @@ def _outside_parts(compiled: CompiledOutsideStep, row: Mapping[str, Any]) -> dic
 
 
 def _came(step: OutsideStep, compiled: CompiledOutsideStep, row: Mapping[str, Any]) -> str:
-    """Return words for what came back, from where and when."""
+    """Return words for the values that came back, their source and the time."""
     at = row[compiled.at_column]
     if at is None:
         return f"asks {step.asks.whom}"

@@ -19,7 +19,7 @@ _NUMERIC: Final = {"min": "least_of", "max": "greatest_of"}
 
 @dataclass(frozen=True)
 class ValueOrigin:
-    """Where a value comes from.
+    """The origin of a value.
 
     Attributes:
         data: the input as conditions write it, as plain data; empty for a constant.

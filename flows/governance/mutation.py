@@ -198,7 +198,7 @@ def telling_of(change: StepChange, before: AnalysedFlow, after: AnalysedFlow, sc
     if not all(isinstance(step, RouteStep | TableStep) for step in sides):
         return Telling()
     leads = {step.then for step in sides if isinstance(step, TableStep)}
-    if len(leads) > 1:  # where a table leads; below only its outputs are compared
+    if len(leads) > 1:  # the next step of a table; below only its outputs are compared
         return Telling()
     return _of_choice(before, after, position, scope)
 

@@ -29,7 +29,7 @@ ROW = "row"
 """The column that numbers the rows."""
 
 _GIVE = "give "
-"""The prefix of an output's column, so that it is not taken for an input."""
+"""The prefix of an output's column, which distinguishes it from an input's."""
 
 _NOTHING_ELSE = f"has no row {OTHERWISE} below the others, which says what is given where none of them holds"
 _FACTS: TypeAdapter[LanguageModel] = TypeAdapter(Fact, config=WHEN_USED)

@@ -2,9 +2,9 @@
 
 An end is adverse if it flags, escalates or blocks, sets a limit, or starts, refuses or ends a relationship. It is also
 adverse if it gives a tag, puts into a group, opens a case or calls a webhook. Others act on these: a flow that listens,
-a rule that raises the level, a program. A flow's document does not say who will read them, so none is taken to be
-harmless. A flow that another one asks has no agent in it. A run that passed an agent may reach an adverse end only past
-something else that could have kept it away:
+a rule that raises the level, a program. A flow's document does not say who will read them, so none counts as harmless.
+A flow that another one asks has no agent in it. A run that passed an agent may reach an adverse end only past something
+else that could have kept it away:
 
 - a person's answer, if another answer to the same question leads away from that end;
 - a way of a route whose condition also reads something else, if a later way or `otherwise` leads away from it; or the
@@ -63,7 +63,7 @@ def is_adverse(action: Action) -> bool:
 
 
 def agent_diagnostics(flow: Flow, inputs: Sequence[tuple[Path, LanguageModel]]) -> Iterator[Diagnostic]:
-    """Find where an agent decides more than it may; *inputs* are the inputs of the flow, with their paths."""
+    """Find places where an agent decides more than it may; *inputs* are the inputs of the flow, with their paths."""
     agents = [position for position, step in enumerate(flow.steps) if isinstance(step, AgentStep)]
     if not agents:
         return
@@ -119,7 +119,7 @@ class _Reader:
         return not is_sure and self.passed_agent(source)  # passing it may reveal the agent's answer
 
     def _sources(self, part: Any) -> Iterator[int]:
-        """Yield the positions of the steps that an input comes from."""
+        """Yield the positions of the steps that give an input."""
         if isinstance(part, StepInput):
             yield from self._places(part.step)
         elif isinstance(part, CalculationInput):

@@ -93,7 +93,7 @@ class ModelAsked:
 
     @property
     def words(self) -> str:
-        """The explanation, or why there is none, in one line; empty for neither."""
+        """The explanation, or why there is none, in one line; empty if there is neither."""
         if self.contributions is not None:
             return self.contributions.words
         return f"no explanation is available, as {self.unexplained}" if self.unexplained else ""
@@ -163,7 +163,7 @@ class OutsideOutcome:
     Attributes:
         values: the values by output; numbers and money are exact. A missing output is unknown.
         failed: why nothing usable came back, in words; None if something did.
-        source: where the outcome came from.
+        source: the source of the outcome.
         at_us: when it came (microseconds); a kept answer has the time at which it first came.
         reasons: the reasons of an agent.
         digest: the SHA-256 of the bytes that came back, in hexadecimal; empty if there are none.

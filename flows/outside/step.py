@@ -50,12 +50,12 @@ class CompiledOutsideStep(CompiledStep):
 
     @property
     def reasons_column(self) -> str:
-        """The column of an agent's reasons, as canonical JSON; null where there are none."""
+        """The column of an agent's reasons, as canonical JSON; null if there are none."""
         return f"{self.column} reasons"
 
     @property
     def model_column(self) -> str:
-        """The column of the model that answered and why, as canonical JSON; null where none was asked."""
+        """The column of the model that answered and why, as canonical JSON; null if no model was asked."""
         return f"{self.column} model"
 
     @cached_property

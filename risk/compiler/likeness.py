@@ -214,7 +214,7 @@ class Shared:
     def _enough(self, length: int, least: float, scorer: Scorer, *, pairs: bool = False) -> NDArray[np.uint8]:
         """Return how many common letters, or pairs, each text needs beside one of a length; 0 for uncounted texts.
 
-        Rows are cached, as names come in few lengths.
+        Rows are cached, as names have few different lengths.
         """
         row = self._rows_enough.get((length, least, pairs))
         if row is None:

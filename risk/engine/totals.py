@@ -170,7 +170,7 @@ def _weight(rule: str, weights: Sequence[Mapping[str, int]]) -> pl.Expr:
 
 
 SLOTS = 1 << 20
-"""More than the sum of all slots of a thousand rules with two hundred cases, so that a sum's parts stay apart."""
+"""More than the sum of all slots of a thousand rules with two hundred cases, so that a sum's parts do not overlap."""
 
 
 def rule_column(rule: str) -> str:

@@ -310,7 +310,7 @@ def _grouped(entities: pl.DataFrame, partials: Partials, *, bounded: bool) -> tu
     facts = rows.with_columns(**moments).with_columns(*partials.facts.as_known)
     masks = partials.masks
     marked = facts.with_columns(**masks.parts).with_columns(**masks.wholes)
-    # Grouping costs far more than this: mostly, most facts are older than any window or of no interest.
+    # Grouping costs far more than this filter: usually most facts are older than any window, or irrelevant.
     return marked.filter(pl.any_horizontal(UNREADABLE, *sorted(partials.used))).group_by(key), key
 
 

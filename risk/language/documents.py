@@ -86,7 +86,7 @@ class DocumentTooLargeError(yaml.YAMLError):
 
 
 _INTEGER_DIGITS = 18
-"""Longer whole numbers are kept as decimals: they are refused all the same, but the checker names them better."""
+"""Longer whole numbers are kept as decimals: they are refused anyway, but the checker's message is better."""
 
 Path = tuple[str | int, ...]
 """The words, and the indices (from 0) of list items, that lead to a part of a document."""

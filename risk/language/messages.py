@@ -195,7 +195,7 @@ _MESSAGES_BY_END: tuple[tuple[str, Callable[[Any], str]], ...] = (
 
 
 def _value_phrase(value: Any) -> str:
-    """Quote the written value, where it is short."""
+    """Quote the written value, if it is short."""
     if isinstance(value, bool):
         return f"is {str(value).lower()}; "
     if isinstance(value, str):

@@ -65,7 +65,7 @@ def _sum(rules: Sequence[RuleOutcome]) -> str:
 
 
 def _verdict(rules: Sequence[RuleOutcome], row: Row, names: Mapping[str, str], failed: Sequence[str]) -> str:
-    if row[STATUS] == Status.UNDETERMINED:  # the unknown inputs are named apart: not everyone may know the predicate
+    if row[STATUS] == Status.UNDETERMINED:  # the unknown inputs are named separately: not all may know the predicate
         return f"it is unknown whether the ruleset applies: {_standing(rules, row, names)}"
     if row[STATUS] == Status.FAILED:
         return f"failed in {', '.join(failed)}: {_standing(rules, row, names)}"

@@ -121,7 +121,7 @@ MARKS: Mapping[type, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class PersonalWording:
-    """What words for a person depend on, apart from the input.
+    """The settings of the words for a person, apart from the input.
 
     Attributes:
         currency: the currency of money that names none.

@@ -203,8 +203,8 @@ class _Search:
     def neighbourhood(self, entity: str) -> Neighbourhood:
         """Follow the links of one entity; every entity is visited once.
 
-        If links of an entity on the way are unknown, the known ones are followed all the same. If there are too many,
-        the search ends, and the members are those at fewer steps.
+        If links of an entity on the way are unknown, the known ones are still followed. If there are too many, the
+        search ends, and the members are those at fewer steps.
         """
         visited, last = {entity}, [entity]
         unknown = whose = ""

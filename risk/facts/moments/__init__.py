@@ -88,7 +88,7 @@ from fivefold.risk.language.policy import LevelInput, PolicyRatio, TransactionIn
 from fivefold.risk.language.quantities import Duration
 
 ANYTHING: Final = "@anything"
-"""The column of the moment at which any input may change: a fact comes, or an unreadable one goes."""
+"""The column of the moment at which any input may change: a fact appears, or an unreadable one disappears."""
 
 MOST_STEPS: Final = 8
 """Steps of its parts for which a calculation is computed ahead; the result may be early, and is never late."""

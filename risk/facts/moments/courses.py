@@ -1,4 +1,4 @@
-"""Courses: how a number of one entity that changes all the time goes on while nothing else happens."""
+"""Courses: how a constantly changing number of one entity changes while nothing else happens."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class ReadAs(Enum):
 
 
 class Course(Protocol):
-    """How a number goes on as time passes."""
+    """How a number changes as time passes."""
 
     @property
     def end(self) -> int:
@@ -37,10 +37,10 @@ class Course(Protocol):
         """Return the value that many microseconds ahead, as its column holds it; None if unknown."""
 
     def until(self, first: int, /) -> int:
-        """Return the last moment up to which the number goes on smoothly from *first*, in microseconds ahead."""
+        """Return the last moment up to which the number changes smoothly from *first*, in microseconds ahead."""
 
     def enclosed(self, first: int, last: int, reading: ReadAs) -> Enclosed:
-        """Enclose the number between two moments ahead, between which it goes on smoothly."""
+        """Enclose the number between two moments ahead, between which it changes smoothly."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How indicators of the catalogue go on while nothing happens, by the histories that they are computed from.
+"""How indicators of the catalogue change while nothing happens, by the histories that they are computed from.
 
 Most stay constant until an event leaves a window. Ages grow. Some rise or fall all the time; between two events that
 enter or leave a window they only rise or only fall, apart from rounding in the last digits of a float.

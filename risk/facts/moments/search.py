@@ -19,7 +19,7 @@ _LONGER: Final = 4
 """An undecided stretch is cut to an eighth; a skipped one is followed by one four times as long."""
 
 UNDECIDED_US: Final = DAY_US // 24
-"""How long a number is not searched that lies so near a bound that rounding decides."""
+"""The length of time that is not searched while a number lies so near a bound that rounding decides."""
 
 
 @dataclass(frozen=True)
@@ -121,10 +121,10 @@ def first_elsewhere(
 
 
 def _where_decided(enclose: Callable[[int, int], tuple[Enclosed, int]], region: Region, most: int) -> int:
-    """Return how far ahead more than rounding decides where a number lies, at most *most*; usually at once.
+    """Return how far ahead the place of a number no longer depends on rounding, at most *most*; usually at once.
 
     While rounding decides, every microsecond may have another answer, so none is computed. That ends where the number
-    stops going on smoothly.
+    stops changing smoothly.
     """
     ahead, smoothly = 0, enclose(0, most)[1]
     while ahead < most:

@@ -50,7 +50,7 @@ class Movement:
     Attributes:
         steps: its later values; None if it has none.
         is_steady: whether it changes all the time.
-        course: how it goes on then; None if it is unknown, or stands still until something happens.
+        course: how it changes then; None if it is unknown, or stays constant until something happens.
         moments: the moments of other changes.
     """
 

@@ -23,7 +23,7 @@ def draft_text(text: str, program: Program, draft: Ruleset, proposal: PointsProp
 
     Args:
         text: the present ruleset as YAML or JSON.
-        program: the same, compiled.
+        program: the present ruleset, compiled.
         draft: the changed ruleset.
         proposal: the proposal.
 

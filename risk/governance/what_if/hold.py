@@ -34,7 +34,7 @@ class LevelHold:
     """What holds a level, and until when.
 
     Attributes:
-        by: what holds it.
+        by: what holds the level.
         level: the level that would hold without the holds above.
         until: the end, in microseconds; None if it is not known.
     """
