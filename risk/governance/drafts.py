@@ -59,7 +59,7 @@ def with_numbers(text: str, numbers: Mapping[Path, str], remarks: Mapping[Path, 
     document = Document(text)
     spans = {path: document.span(path) or _refuse() for path in (*numbers, *remarks)}
     edits = [(*spans[path], number) for path, number in numbers.items()]
-    for path in sorted(remarks, key=spans.__getitem__, reverse=True):  # of one line, the last is inserted first
+    for path in sorted(remarks, key=spans.__getitem__, reverse=True):  # for one line, the last is inserted first
         line = text.rfind("\n", 0, spans[path][0]) + 1
         indent = text[line : len(text) - len(text[line:].lstrip())]
         edits.append((line, line, f"{indent}{REMARK}{one_line(remarks[path])}\n"))

@@ -82,7 +82,7 @@ _MOST_DIGITS = 15
 _MOST_WHOLE = 10**_MOST_DIGITS
 _PLACES = [tuple(max(digits - whole, 2) for digits in (6, 9, 12)) for whole in range(_MOST_DIGITS + 1)]
 """The decimals to which a number is rounded, coarse to fine, by the number of digits before the point."""
-_PLACES_OF_AGES = (0, 1, 2, 4, 6, 9, 12)  # for ages: whole days read the same for a day
+_PLACES_OF_AGES = (0, 1, 2, 4, 6, 9, 12)  # for ages: in whole days the words stay the same for a day
 _ZERO = Decimal(0)
 
 _OPERATORS = {

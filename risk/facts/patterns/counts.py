@@ -57,7 +57,7 @@ def suspect_deposits(pattern: Structuring, units: int) -> pl.Expr:
     amount = pl.col(AMOUNT)
     near = amount >= least_minor(threshold * (100 - Fraction(pattern.margin)) / 100, units)
     if pattern.round_to is not None:
-        # A whole number is a multiple of a fraction in lowest terms if it is one of its numerator.
+        # A whole number is a multiple of a fraction in lowest terms if it is a multiple of the numerator.
         step = (Fraction(pattern.round_to) * units).numerator
         near |= amount % step == 0
     below = (amount > 0) & (amount < least_minor(threshold, units))

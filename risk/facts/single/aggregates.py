@@ -148,7 +148,7 @@ def _in_order(window: Window, column: Any) -> "Value":
 
     def value(rows: Sequence[Row], _: int) -> Any:
         result = of_plain_values(window, [row[name] for row in rows], is_money=is_money)
-        if is_money and isinstance(result, int) and abs(result) > MOST_MINOR:  # columns report it
+        if is_money and isinstance(result, int) and abs(result) > MOST_MINOR:  # columns report such a value
             raise LeftToColumnsError(name)
         return result
 
@@ -202,7 +202,7 @@ def _sum(column: InputColumn) -> Value:
 
     def total(rows: Sequence[Row], _: int) -> int:
         amount: int = sum(row[name] for row in rows)
-        if abs(amount) > MOST_MINOR:  # columns report it
+        if abs(amount) > MOST_MINOR:  # columns report such a value
             raise LeftToColumnsError(name)
         return amount
 

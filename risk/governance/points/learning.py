@@ -193,7 +193,7 @@ def _learnt(problem: _Problem, hits: Floats, others: Floats, penalty: float, for
         args=(problem.design, hits, others, penalty * held_back),
         jac=True,
         bounds=bounds,
-        method="TNC",  # L-BFGS-B gives the same points, but waits for threads in sums of a few numbers
+        method="TNC",  # L-BFGS-B gives the same points, but waits for threads when it adds a few numbers
         options={"maxfun": MOST_STEPS},
     )
     weights: Floats = optimum.x
