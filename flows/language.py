@@ -200,8 +200,8 @@ class RulesStep(AskStep):
         rules: the policy or the ruleset.
         on_unknown: the step if an unknown rule of the policy could change the action, or if the ruleset gives no level:
             because it failed, no tier contains the total, it does not apply, or it is unknown whether it applies.
-            Without this step, the run then fails. A rule of the policy with an `on_unknown` of its own gives the action
-            of that, and decides. A policy that is asked `as_decided` always decides.
+            Without this step, the run then fails. A rule of the policy with an `on_unknown` of its own gives that
+            action, and decides. A policy that is asked `as_decided` always decides.
     """
 
     rules: RulesName
@@ -223,7 +223,7 @@ class ValueStep(AskStep):
     Money is in the base currency, and unknown if the value model has another one.
 
     The value is expected to lie between `expected_value_low` and `expected_value_high`. Both are unknown if the model
-    keeps no interval; the value is then still known.
+    keeps no interval; that does not make the value unknown.
 
     Attributes:
         value: written as {}.
@@ -413,7 +413,7 @@ class Flow(Definition):
         levels: the levels of the organisation, lowest first.
         links: the types of links between entities that inputs may follow.
         purposes: what the data that it reads were gathered for.
-        triggers: the events of the platform for which it runs by itself.
+        triggers: the events of the platform, and the schedules, for which it runs by itself.
         actions: the actions that it can take; an end takes at most one of those with the same subject.
         steps: the steps; a run begins at the first one, and a step leads only to later ones, so that every run ends.
         on_failure: the actions that are taken if a step fails.

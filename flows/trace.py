@@ -405,7 +405,7 @@ class _Explainer:
 
 
 def actions_after_failure(flow: Flow, base: str) -> list[ActionTaken]:
-    """Return the actions of `on_failure`: they follow from the flow alone, whatever a run read or was answered."""
+    """Return the actions of `on_failure`: they follow from the flow alone, not from what a run read or was answered."""
     amounts = {each.action: each.within(each.number) for each in amounts_of(flow, base, flow.on_failure)}
     return [_action_text(flow, base, flow.action(name), amounts.get(name)) for name in flow.on_failure]
 

@@ -147,7 +147,7 @@ def lint_group(
 
 
 def _always_or_never(analysed: AnalysedGroup, lists: Lists | None) -> Iterator[Diagnostic]:
-    """Find a condition that always or never holds, whatever the values."""
+    """Find a condition that holds for all values, or for none."""
     trial = try_conditions(analysed.conditions, lint_scope(analysed, lists))
     if trial is None or not trial.exact:
         return

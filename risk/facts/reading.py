@@ -296,7 +296,7 @@ def read_declared(name: str, dtype: pl.DataType, declared: FieldType) -> Read:
 
 
 def _has_value(name: str, dtype: pl.DataType) -> pl.Expr:
-    """True where there is a value: null, empty text and NaN are unknown, whatever the type of the column."""
+    """True where there is a value: null, empty text and NaN are unknown, in columns of any type."""
     raw = pl.col(name)
     if dtype == pl.String:
         return raw != ""

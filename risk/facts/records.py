@@ -27,7 +27,7 @@ from fivefold.risk.language.fields import CASE_FIELDS, SCREENING_FIELDS, TAG_FIE
 KNOWN_AT: Final = "known_at"
 OPENED, CLOSED, OUTCOME, STATUS = "opened", "closed", "outcome", "status"
 OPEN: Final = "open"
-"""The status of a case that is not closed yet, whatever its later outcome."""
+"""The status of a case that is not closed yet, even if the frame has its later outcome."""
 
 TAKEN = frozenset({LINKED_ENTITY, AS_OF, ENTITY, OPENED, *CASE_FIELDS})
 _NUMBER = "@number"
@@ -131,7 +131,7 @@ def prepare_records(frame: pl.DataFrame, declared: Mapping[str, FieldType], what
     """Read cases or alerts: facts whose time is their closing, or before that their opening.
 
     So a confirmed case counts from its confirmation, however long that took. Until a case is closed its `closed` and
-    `outcome` are unknown and its `status` is open, whatever the frame has for later. An outcome without a moment of
+    `outcome` are unknown and its `status` is open, even if the frame has later ones. An outcome without a moment of
     closing cannot be used, and is a problem.
 
     Args:

@@ -310,7 +310,7 @@ class Ruleset(Definition):
         applies_to: a condition: an entity for which it is false has no level by this ruleset. If it is unknown, the
             entity keeps its level, which only triggered floors raise.
         levels: the names of levels, lowest first.
-        max_recompute_interval: the longest time that a level stands without being computed again.
+        max_recompute_interval: the longest time that a level holds without being computed again.
         cooldown: the least time at a level before the entity enters a lower one.
         purposes: what the data that it reads were gathered for.
         undisclosed: inputs and lists that keep a rule out of statements for the person concerned.

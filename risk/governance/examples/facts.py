@@ -267,7 +267,7 @@ def _unreadable(example: GivenExample, part: str, right: str) -> InvalidRulesetE
 
 
 def _frame(rows: Sequence[tuple[int, Mapping[str, Any]]], columns: Sequence[str]) -> pl.DataFrame:
-    """Make a frame with every column as text, whatever the rows contain."""
+    """Make a frame in which every column is text, for rows of any content."""
     texts = [{ENTITY: str(number), **{name: _text(row.get(name)) for name in columns}} for number, row in rows]
     return pl.DataFrame(texts, schema=dict.fromkeys((ENTITY, *columns), pl.String))
 

@@ -106,7 +106,7 @@ class ExampleResults:
         results: the results, in the order of the examples.
         rules: by rule, the numbers of its cases (from 1) that some example's expectation depends on.
         cases: by rule, the number of its cases.
-        hits: by rule, the numbers of its cases that held in some example, whatever that expects.
+        hits: by rule, the numbers of its cases that held in some example, even if that expects nothing of them.
     """
 
     results: tuple[ExampleResult, ...]

@@ -188,7 +188,7 @@ def level_said(outcomes: pl.DataFrame) -> list[int | None]:
 
 
 def level_of_any_floor(outcomes: pl.DataFrame) -> list[int | None]:
-    """Return the level that results whatever floors hold from before; None if one may raise it.
+    """Return the level that results with any floors from before; None if one may raise it.
 
     The outcomes are of `ChangedAssessment.with_any_floor`.
     """
