@@ -76,7 +76,7 @@ class TrainingRows:
         matrix: m x F indicators.
         values: m realised values, money, not floored.
         as_of: m dates, microseconds.
-        share: the rows as a share of those of all customers; below 1 if customers were sampled.
+        share: the customers with a row as a share of those of all customers; below 1 if they were sampled.
         windows: counts of customers and rows for each date, of all customers.
         names: the names of the F indicators.
         parts: the parts of the training; None if nothing is kept.
@@ -158,10 +158,6 @@ class SourceSummary:
     def customers(self) -> int:
         """Number of customers."""
         return len(self.first_rows)
-
-    def known_at(self, moments: Integers) -> int:
-        """Count the customers known at each of the moments (microseconds), all together."""
-        return int(np.searchsorted(np.sort(self.first_rows), moments, side="right").sum())
 
     def sampled_below(self, moments: Integers, most_rows: int) -> float:
         """Find the key below which customers give at most *most_rows* rows, one for each moment they are known at."""
@@ -479,5 +475,6 @@ def training_rows(
         raise NotEnoughDataError("no customer has a history at any training date")
     if portfolio.own is not None:
         check_own_values(portfolio.own, columns, matrix)
-    share_of_rows = rows / summary.known_at(moments)
-    return TrainingRows(matrix, values, as_ofs, share_of_rows, windows, names, portfolio.training_parts)
+    has_row = summary.first_rows <= moments[-1]
+    share_of_customers = np.count_nonzero(sampled & has_row) / np.count_nonzero(has_row)
+    return TrainingRows(matrix, values, as_ofs, share_of_customers, windows, names, portfolio.training_parts)

@@ -13,7 +13,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from fivefold.domain.clock import DAY_US, to_microseconds
+from fivefold.domain.clock import DAY_US, from_microseconds, to_microseconds
 from fivefold.domain.errors import InvalidDataError, NotEnoughDataError
 from fivefold.features.indicator_matrix import catalogue, indicator_matrix
 from fivefold.features.reading import sources
@@ -213,10 +213,23 @@ def test_the_sample_is_of_whole_customers_and_about_as_large_as_asked(file: Path
     everything, _, _ = taken(file, config)
     few = config.model_copy(update={"snapshots": SnapshotSettings(most=6, most_rows=800)})
     found, dates, _ = taken(file, few)
-    assert found.share == pytest.approx(800 / len(everything.values))
     assert 0.8 * 800 < len(found.values) < 1.2 * 800
     last = found.as_of == dates.training[-1]
     assert last.sum() == pytest.approx(found.share * (everything.as_of == dates.training[-1]).sum(), rel=0.25)
+
+
+def test_the_share_of_a_sample_is_of_the_customers_however_many_dates_each_is_known_at(
+    frame: pl.DataFrame, config: TrainingConfig
+) -> None:
+    few = config.model_copy(update={"snapshots": SnapshotSettings(most=6, most_rows=800)})
+    _, dates, _ = taken(frame, config)
+    late = pl.col("transaction_date") > from_microseconds(int(dates.training[-2])).replace(tzinfo=None)
+    newcomers = frame.filter(late).with_columns(user_id=pl.col("user_id") + "_new")
+    found, dates, summary = taken(pl.concat([frame, newcomers]), few)
+    known = summary.first_rows <= dates.training[-1]
+    last = found.as_of == dates.training[-1]
+    assert found.share == last.sum() / known.sum()
+    assert found.share != pytest.approx(len(found.values) / found.windows.known_customers[:-1].sum(), abs=0.001)
 
 
 def test_another_seed_takes_another_sample(file: Path, config: TrainingConfig) -> None:

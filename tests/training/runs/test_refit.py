@@ -69,7 +69,7 @@ def test_its_reference_is_everybody_who_is_known_today(
 ) -> None:
     summary, refit = portfolio.summary(), result.lineage.refit
     assert refit is not None
-    assert result.model.curve.customers == summary.known_at(np.array([refit.dates.test]))
+    assert result.model.curve.customers == np.count_nonzero(summary.first_rows <= refit.dates.test)
     assert result.model.intervals is not None
     assert max(result.model.intervals.as_ofs) == refit.dates.validation
     assert result.model.learnt_until == refit.dates.test > refit.judged_as_of
