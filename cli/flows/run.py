@@ -1,5 +1,6 @@
 """`fivefold flows run`: files in, the end of every run and why out. Nothing acts."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -71,12 +72,13 @@ def run_flow_on_files(
     if entity is not None:
         _show_run(runs, entity)
         return
-    if output is not None:
-        with open_output(output) as write:
-            write(runs.table)
-    if explanations is not None:
-        with replacing(explanations) as unfinished, unfinished.open("w", encoding="utf-8") as file:
-            file.writelines(explanation_lines(runs))
+    with ExitStack() as outputs:  # neither is replaced before both are written: together they are of one run
+        if output is not None:
+            outputs.enter_context(open_output(output))(runs.table)
+        if explanations is not None:
+            unfinished = outputs.enter_context(replacing(explanations))
+            with unfinished.open("w", encoding="utf-8") as file:
+                file.writelines(explanation_lines(runs))
     _show_counts(runs, f"{len(runs):,} of type {loaded.flow.entity_type}, as of {day_text(at)}")
 
 

@@ -1,6 +1,7 @@
 """`fivefold rules assess`: files in, levels and breakdowns out."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -124,15 +125,15 @@ class _Written:
     def show(self, assessed: "Assessed", rulesets: "Sequence[Ruleset]", at: int) -> None:
         """Write the files, and show the levels; end with `FINDINGS` where an entity was not assessed in full."""
         table = assessed.table()
-        if self.levels is not None:
-            with open_output(self.levels) as write:
-                write(table)
-        if self.breakdowns is not None:
-            with replacing(self.breakdowns) as unfinished, unfinished.open("w", encoding="utf-8") as file:
-                file.writelines(assessed.breakdown_lines())
-        if self.failures is not None:
-            with open_output(self.failures) as write:
-                write(assessed.failures())
+        with ExitStack() as files:  # none is replaced before all are written: together they are of one run
+            if self.failures is not None:
+                files.enter_context(open_output(self.failures))(assessed.failures())
+            if self.levels is not None:
+                files.enter_context(open_output(self.levels))(table)
+            if self.breakdowns is not None:
+                unfinished = files.enter_context(replacing(self.breakdowns))
+                with unfinished.open("w", encoding="utf-8") as file:
+                    file.writelines(assessed.breakdown_lines())
         first = rulesets[0]
         title = f"{len(table):,} of type {first.entity_type}, as of {day_text(at)}"
         _show_shares(title, table["level"], first.levels, "level")

@@ -1,6 +1,8 @@
 """`fivefold flows`: flows on files, as a person at the terminal meets them."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import polars as pl
@@ -221,6 +223,22 @@ def test_a_run_counts_ends_and_actions_and_writes_each_with_its_why(folder: Path
     assert [line["entity"] for line in lines] == people["entity_id"].to_list()
     held = next(line for line in lines if line["actions"] and line["actions"][0]["amount_minor"] == 50000)
     assert "the greatest that may be set, in place of 900.00 EUR" in held["actions"][0]["sets"]
+
+
+def test_the_file_of_ends_stays_as_it_was_if_the_explanations_cannot_be_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_out(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    output, why = folder / "ends.csv", folder / "why.jsonl"
+    for file in (output, why):
+        file.write_text("of the run before")
+    monkeypatch.setattr("fivefold.usecases.flows.on_files.explanation_lines", run_out)
+    files = ("-o", output, "--explanations", why)
+    said = refuse(folder, "flows", "run", written(folder), *options(folder), *files)
+    assert "No space left on device" in said
+    assert output.read_text() == why.read_text() == "of the run before"
 
 
 def test_answers_lead_on_and_only_those_that_there_are(folder: Path) -> None:

@@ -1,6 +1,8 @@
-"""`fivefold rules backtest`, `validate` and proposals with several rulesets side by side."""
+"""`fivefold rules backtest`, `validate` and proposals with several rulesets side by side; files of one run."""
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -205,3 +207,24 @@ def test_those_to_whom_no_ruleset_applies_are_named_and_one_that_decides_on_nobo
     )
     assert "two of the rulesets have the name retail" in refuse(watched, *asked, "--then", watched / "now.yaml")
     assert not (watched / "new.yaml").exists()
+
+
+@pytest.mark.parametrize("fails", ["breakdown_lines", "failures"])
+def test_a_file_that_cannot_be_written_leaves_the_others_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    def run_out(*_: Any) -> Any:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    made(tmp_path)
+    files = [tmp_path / name for name in ("levels.csv", "why.jsonl", "failed.csv")]
+    for file in files:
+        file.write_text("of the run before")
+    options = ("--output", files[0], "--breakdowns", files[1], "--failures", files[2])
+    command = ("rules", "assess", tmp_path / "now.yaml", tmp_path / "people.parquet", *AS_OF, *options)
+    with monkeypatch.context() as patch:
+        patch.setattr(f"fivefold.usecases.portfolio_files.assess.AssessedFamilies.{fails}", run_out)
+        assert "No space left on device" in refuse(tmp_path, *command)
+    assert [file.read_text() for file in files] == ["of the run before"] * 3
+    assert run(tmp_path, *command).code == 1  # some have an attribute that cannot be read
+    assert "of the run before" not in [file.read_text() for file in files]
