@@ -18,7 +18,17 @@ from fivefold.flows.actions import LimitAction
 from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.examples import check_flow_examples, outcome_given, portfolio_of_examples
 from fivefold.flows.governance.expected import check_expected, differences
-from fivefold.flows.language import EndStep, Flow, FlowExample, FlowStep, RouteStep, RulesStep, TableStep, ValueStep
+from fivefold.flows.language import (
+    EndStep,
+    Flow,
+    FlowExample,
+    FlowStep,
+    OutsideStep,
+    RouteStep,
+    RulesStep,
+    TableStep,
+    ValueStep,
+)
 from fivefold.flows.paths import passed_before, reached
 from fivefold.flows.program import FlowProgram, compile_flow
 from fivefold.flows.run import FlowFacts, resolve_facts
@@ -130,7 +140,7 @@ def _mutants(analysed: AnalysedFlow) -> Iterator[_Mutant]:
 
 @dataclass(frozen=True)
 class _Tried:
-    """An example: the facts of its entity, the inputs of all that the flow asks, the answers, and the lists then."""
+    """An example: the facts of its entity, the inputs of what the flow asks and the answers, and the lists then."""
 
     example: FlowExample
     facts: Mapping[str, Any]
@@ -195,12 +205,34 @@ def telling_of(change: StepChange, before: AnalysedFlow, after: AnalysedFlow, sc
     if position not in reached(before.flow):
         return Telling("no way leads to this step")
     sides = [side.flow.steps[position] for side in (before, after)]
-    if not all(isinstance(step, RouteStep | TableStep) for step in sides):
-        return Telling()
-    leads = {step.then for step in sides if isinstance(step, TableStep)}
-    if len(leads) > 1:  # the next step of a table; below only its outputs are compared
+    if all(isinstance(step, OutsideStep) for step in sides):
+        return _of_no_answer(before, [getattr(step, "on_unknown", None) for step in sides], sides[0].id, scope)
+    leads = {step.then for step in sides if isinstance(step, TableStep)}  # below only a table's outputs are compared
+    if len(leads) > 1 or not all(isinstance(step, RouteStep | TableStep) for step in sides):
         return Telling()
     return _of_choice(before, after, position, scope)
+
+
+def _of_no_answer(before: AnalysedFlow, leads: Sequence[str | None], source: str, scope: LintScope) -> Telling:
+    """Compare where a step leads without an answer: one may be a route that leads to the other whenever there is none.
+
+    A step that asks the outside gives all of its outputs or none.
+    """
+    for first, second in (leads, leads[::-1]):
+        position = None if first is None else before.flow.positions[first]
+        if position is None or not isinstance(route := before.flow.steps[position], RouteStep):
+            continue
+        trial = try_conditions([place for place in before.conditions if place.path[:2] == ("steps", position)], scope)
+        if trial is None or not trial.exact:
+            continue
+        has_answer = pl.Series([False] * len(trial.values), dtype=pl.Boolean)
+        for key, compared in trial.subjects.items():
+            if isinstance(compared.rule_input, StepInput) and compared.rule_input.step == source:
+                has_answer |= trial.values[key].is_not_null()
+        results = np.array(_results(route))[_codes(trial.truths.get_columns())]
+        if set(results[(~has_answer).to_numpy()]) == {second}:
+            return Telling("it comes to the same, whatever the values")
+    return Telling()
 
 
 def _can_fail(flow: Flow) -> bool:
@@ -334,9 +366,9 @@ def changes_of_flow(flow: Flow) -> Iterator[StepChange]:
     a way or a row is left out, or swapped with the one below it; an output of a row becomes another value; an end, or
     `on_failure`, has one action less or more. The result may be invalid.
 
-    It leaves unchanged what examples cannot notice: the time that a person has (`within`) and the age of an answer from
-    outside, as examples state an answer without its time; the days of a review or a tag; triggers; texts for people.
-    It also leaves the policy, ruleset, flow, source or model that a step asks: each has changes of its own.
+    What examples cannot notice is not changed: the time that a person has (`within`) and the age of an answer from
+    outside, as examples say what came and not when; the days of a review or a tag; triggers; texts for people. Nor is
+    the policy, ruleset, flow, source or model that a step asks: each has changes of its own.
     """
     data = plain_data(flow)
     for number, action in enumerate(data.get("actions", ())):
