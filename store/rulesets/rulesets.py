@@ -47,6 +47,12 @@ def active_version_named(session: Session, organisation_id: int, name: str) -> R
     return session.scalar(statement.where(*of))
 
 
+def versions_by_id(session: Session, version_ids: Collection[int]) -> dict[int, RulesetVersion]:
+    """Read versions at once, of any family."""
+    of = among(session, RulesetVersion.id, sorted(version_ids))
+    return {version.id: version for version in session.scalars(select(RulesetVersion).where(of))}
+
+
 def families_of_versions(session: Session, version_ids: Sequence[int]) -> dict[int, int]:
     """Map versions to their families."""
     statement = select(RulesetVersion.id, RulesetVersion.family_id).where(RulesetVersion.id.in_(version_ids))

@@ -31,6 +31,7 @@ from fivefold.store.rulesets.rulesets import (
     family_named,
     rulesets_of_versions,
     version_numbered,
+    versions_by_id,
 )
 from fivefold.store.tables.events import Policy
 from fivefold.store.tables.flows import FlowRow, FlowVersion
@@ -250,10 +251,12 @@ class DecidedOverTime:
             if policy.approved_us is not None:
                 policies.setdefault(policy.name, []).append((policy.approved_us, policy))
         rulesets: dict[str, list[tuple[int, RulesetVersion | None]]] = {}
-        for change in deciding_changes(session, Family.organisation_id == organisation_id):
-            row = change.activation
-            ruleset = None if row.version_id is None else session.get_one(RulesetVersion, row.version_id)
-            rulesets.setdefault(change.family.name, []).append((row.at_us, ruleset))
+        changes = deciding_changes(session, Family.organisation_id == organisation_id)
+        numbers = {number for each in changes if (number := each.activation.version_id) is not None}
+        versions = versions_by_id(session, numbers)
+        for row, family, _ in changes:
+            ruleset = None if row.version_id is None else versions[row.version_id]
+            rulesets.setdefault(family.name, []).append((row.at_us, ruleset))
         flows: dict[str, list[tuple[int, FlowVersion | None]]] = {}
         for name, at_us, version in acting_changes(session, organisation_id):
             flows.setdefault(name, []).append((at_us, version))
