@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, exists, false, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, and_, exists, false, func, or_, select, tuple_, update
 from sqlalchemy.orm import Session, aliased
 
 from fivefold.store.audit.removals import line_of_removed
@@ -216,6 +216,23 @@ _ENDED: Final = {"dead": Delivery.next_us, "delivered": Delivery.delivered_us}
 """The states in which a delivery may be removed, and the column with the time of that state."""
 
 
+def _ended_deliveries(state: str, before_us: int, *of: ColumnElement[bool]) -> Select[int, int, int, int | None]:
+    """The statement of deliveries that ended in a state before a moment, as `_about_deliveries` takes them."""
+    at = _ENDED[state]
+    columns = select(Delivery.endpoint_id, Delivery.event_number, Delivery.entity_id, at.label("at_us"))
+    return columns.where(is_in(state), at < before_us, *of)
+
+
+def _about_deliveries(rows: Sequence[Any]) -> list[OldRow]:
+    return [_about(row, row.endpoint_id, row.event_number) for row in rows]
+
+
+def _delete_deliveries(session: Session, now_us: int, rows: Sequence[OldRow], *states: str) -> RemovedRows:
+    """Remove deliveries that are still in one of some states: those sent again since they were looked at are kept."""
+    key = [Delivery.endpoint_id, Delivery.event_number]
+    return delete_rows(session, Delivery, key, free_once_locked(session, now_us, rows), Delivery.state.in_(states))
+
+
 def _look_at_deliveries(session: Session, scope: RetentionScope, position: ResumePoint, most: int) -> OldRows:
     """Look at delivered and abandoned deliveries: endpoint by endpoint, one state after the other."""
     of = select(Endpoint.id).where(Endpoint.organisation_id == scope.organisation_id).order_by(Endpoint.id)
@@ -225,25 +242,17 @@ def _look_at_deliveries(session: Session, scope: RetentionScope, position: Resum
             if (number, state) < tuple(begin[:2]):
                 continue
             behind = tuple(begin[2:]) if (number, state) == tuple(begin[:2]) else (0, 0)
-            statement = select(Delivery.event_number, Delivery.entity_id, at.label("at_us")).where(
-                Delivery.endpoint_id == number,
-                is_in(state),
-                at < scope.before_us,
-                tuple_(at, Delivery.event_number) > behind,
-            )
-            rows = session.execute(statement.order_by(at, Delivery.event_number).limit(most)).all()
+            left = (Delivery.endpoint_id == number, tuple_(at, Delivery.event_number) > behind)
+            statement = _ended_deliveries(state, scope.before_us, *left).order_by(at, Delivery.event_number)
+            rows = session.execute(statement.limit(most)).all()
             if rows:
-                old = [_about(row, number, row.event_number) for row in rows]
+                old = _about_deliveries(rows)
                 return without_held(session, scope.now_us, old, [number, state, rows[-1].at_us, rows[-1].event_number])
     return NOTHING
 
 
 def _remove_deliveries(session: Session, scope: RetentionScope, rows: Sequence[OldRow]) -> RemovedRows:
-    """Remove deliveries, except those sent again since they were looked at: these wait, and are kept."""
-    free = free_once_locked(session, scope.now_us, rows)
-    return delete_rows(
-        session, Delivery, [Delivery.endpoint_id, Delivery.event_number], free, Delivery.state.in_(list(_ENDED))
-    )
+    return _delete_deliveries(session, scope.now_us, rows, *_ENDED)
 
 
 def prune_arrived(
@@ -256,16 +265,10 @@ def prune_arrived(
     with_policy = select(OrganisationSettings.organisation_id).where(OrganisationSettings.deliveries_days > 0)
     endpoints = select(Endpoint.id).where(Endpoint.organisation_id.not_in(with_policy))
     key = (Delivery.endpoint_id, Delivery.delivered_us, Delivery.event_number)
-    arrived = (is_in("delivered"), Delivery.delivered_us < before_us, Delivery.endpoint_id.in_(endpoints))
-    statement = select(
-        Delivery.endpoint_id, Delivery.event_number, Delivery.entity_id, Delivery.delivered_us.label("at_us")
-    )
     behind = tuple_(*key) > tuple(position or (0, 0, 0))
-    rows = session.execute(statement.where(*arrived, behind).order_by(*key).limit(most)).all()
-    old = [_about(row, row.endpoint_id, row.event_number) for row in rows]
-    free = free_once_locked(session, now_us, old)
-    columns = [Delivery.endpoint_id, Delivery.event_number]
-    pruned = delete_rows(session, Delivery, columns, free, Delivery.state == "delivered")
+    statement = _ended_deliveries("delivered", before_us, Delivery.endpoint_id.in_(endpoints), behind)
+    rows = session.execute(statement.order_by(*key).limit(most)).all()
+    pruned = _delete_deliveries(session, now_us, _about_deliveries(rows), "delivered")
     last = [rows[-1].endpoint_id, rows[-1].at_us, rows[-1].event_number] if len(rows) == most else None
     return len(pruned.rows), last
 
