@@ -112,4 +112,5 @@ def test_a_backtest_that_runs_says_how_far_it_is_and_stops_where_it_is_cancelled
     place.run_backtests()
     assert len(said) == 1, "it stops at the next part"
     assert "A worker has started it." in said[0]
+    assert "If its worker is killed, another one starts it again within five minutes." in said[0]
     assert "It was cancelled, so it has no results." in author.go(f"/console/backtests/{number}").text
