@@ -7,17 +7,18 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
-from sqlalchemy import Engine, make_url, text
+from sqlalchemy import Engine, make_url, text, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import to_microseconds
 from fivefold.store.tables.accounts import Base
+from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.events import Decision, Policy
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, put_record, set_tag
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context, record
 from tests.store import databases
-from tests.store.audits import bind_unnamed, findings_of
+from tests.store.audits import bind_unnamed, findings_of, forged
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 
@@ -137,3 +138,9 @@ def _postgresql(program: str, *arguments: str) -> None:
     url = make_url(server.get_uri())
     host = str(url.query["host"])
     subprocess.run([str(found), f"--host={host}", f"--username={url.username}", *arguments], check=True)
+
+
+def rename(bank: Bank, name: str, other: str) -> None:
+    """Give a name that could be given once."""
+    with forged(bank.engine) as connection:
+        connection.execute(update(Entity).where(Entity.external_id == name).values(external_id=other))

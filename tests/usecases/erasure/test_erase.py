@@ -1,6 +1,6 @@
 """Erasure: nothing of the person is left in any table, the chain holds, and what must be kept is kept."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +17,8 @@ from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import (
     ConfigError,
     ConflictError,
-    FivefoldError,
     InvalidDataError,
     NotFoundError,
-    StoreError,
 )
 from fivefold.store.audit import history_reading
 from fivefold.store.erasure import erase as erasing
@@ -29,8 +27,6 @@ from fivefold.store.sql import database
 from fivefold.store.sql.database import upgrade
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import DueMark
-from fivefold.usecases.erasure import again
-from fivefold.usecases.erasure.again import RepeatedErasures, erase_again
 from fivefold.usecases.erasure.erase import erase_entity, set_legal_hold
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
 from fivefold.usecases.ingest.transactions import add_transactions
@@ -44,11 +40,10 @@ from fivefold.usecases.portfolio.migration import Every, levels_over_time
 from fivefold.usecases.portfolio.values import value_by_segment
 from fivefold.usecases.shared.context import Context
 from tests.store import databases
-from tests.store.audits import forged
 from tests.store.filling import filled_once
 from tests.store.portfolio.counting import assert_counted
 from tests.usecases.banks import Bank
-from tests.usecases.erasure.erasures import WORD, backup, chain_holds, everything, peopled, restore
+from tests.usecases.erasure.erasures import WORD, chain_holds, everything, peopled, rename
 from tests.usecases.platforms import transaction
 
 
@@ -204,12 +199,6 @@ def test_who_is_called_as_will_be_left_of_them_is_erased(bank: Bank, tmp_path: P
     name = f"erased-{bank.id_of(f'{WORD}-1')}"
     rename(bank, f"{WORD}-1", name)
     assert len(erase_entity(bank.context, "customer", name, tmp_path / "e").entity_ids) == 2
-
-
-def rename(bank: Bank, name: str, other: str) -> None:
-    """Give a name that could be given once."""
-    with forged(bank.engine) as connection:
-        connection.execute(update(Entity).where(Entity.external_id == name).values(external_id=other))
 
 
 @pytest.mark.postgresql
@@ -412,88 +401,6 @@ def test_a_program_that_reads_meanwhile_keeps_it_in_the_file_and_that_is_said(
     assert sum(bytes_of_files(bank).values()) > 0
     assert database.empty_write_ahead_log(bank.engine)
     assert set(bytes_of_files(bank).values()) == {0}
-
-
-def test_after_a_restore_it_is_erased_again(bank: Bank, kind: str, tmp_path: Path) -> None:
-    register = tmp_path / "erasures.jsonl"
-    kept = backup(bank, kind, tmp_path)
-    erase_entity(bank.context, "customer", f"{WORD}-1", register)
-    with databases.opened(restore(bank, kind, kept, tmp_path)) as restored:
-        assert WORD in str(everything(restored))
-        assert erase_again(restored, "cli:ana", register, now_us=bank.now) == RepeatedErasures(2, 0)
-        assert WORD not in str(everything(restored))
-        assert erase_again(restored, "cli:ana", register, now_us=bank.now) == RepeatedErasures(0, 0)
-        chain_holds(restored)
-
-
-@pytest.mark.postgresql
-def test_a_line_that_fails_does_not_hold_up_those_behind_it(
-    bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    register = tmp_path / "erasures.jsonl"
-    numbers = {}
-    for name in ("taken", "broken", "fine"):
-        bank.put(name)
-        numbers[name] = bank.id_of(name)
-    bank.wait(3650)
-    for name, number in numbers.items():
-        with Session(bank.engine) as session:
-            before = {"external_id": name, "erased_us": None, "salt": session.get_one(Entity, number).salt}
-        erase_entity(bank.context, "customer", name, register)
-        with forged(bank.engine) as connection:
-            connection.execute(update(Entity).where(Entity.id == number).values(before))
-    rename(bank, "bystander", f"erased-{numbers['taken']}")
-    real = erasing.erase
-
-    def fails(session: Session, entities: Sequence[Entity], now_us: int) -> int:
-        if entities[0].id == numbers["broken"]:
-            session.execute(update(Entity).values(hold_reason="half done"))
-            session.execute(text("SELECT 'a secret' FROM nowhere"))
-        return real(session, entities, now_us)
-
-    monkeypatch.setattr(erasing, "erase", fails)
-
-    def lost(_: Engine) -> None:
-        raise StoreError("the database cannot be reached")
-
-    monkeypatch.setattr(again, "overwrite", lost)
-    with pytest.raises(FivefoldError) as told:
-        erase_again(bank.engine, "cli:ana", register, now_us=bank.now)
-    first, *lines, after = str(told.value).splitlines()
-    assert (
-        after == "after the lines, so that not all that was erased is overwritten yet: the database cannot be reached"
-    )
-    assert str(register) in first
-    assert "1 of the entities of the other lines were there again" in first
-    assert [line.partition(": ")[0] for line in lines] == [
-        f"line 1, bank, entities {numbers['taken']}",
-        f"line 2, bank, entities {numbers['broken']}",
-    ]
-    assert f"there is an entity 'erased-{numbers['taken']}' already" in lines[0]
-    assert "secret" not in str(told.value)
-    assert "half done" not in str(everything(bank.engine)), "what failed did nothing"
-    monkeypatch.undo()
-    rename(bank, f"erased-{numbers['taken']}", "bystander")
-    assert erase_again(bank.engine, "cli:ana", register, now_us=bank.now) == RepeatedErasures(2, 0)
-    chain_holds(bank.engine)
-
-
-def test_a_number_that_is_somebody_elses_after_a_restore_is_left_alone(bank: Bank, tmp_path: Path) -> None:
-    register = tmp_path / "erasures.jsonl"
-    erase_entity(bank.context, "customer", f"{WORD}-1", register)
-    with forged(bank.engine) as connection:
-        connection.execute(update(Entity).values(created_us=Entity.created_us + 1, erased_us=None))
-    repeated = erase_again(bank.engine, "cli:ana", register, now_us=bank.now)
-    assert repeated == RepeatedErasures(0, 0, (), ("line 1, bank, entities 1, 2",))
-
-
-@pytest.mark.parametrize("line", ["{", "[]", '{"organisation": "bank", "entities": [1]}', '{"entities": []}'])
-def test_a_register_that_cannot_be_read_erases_nobody(bank: Bank, tmp_path: Path, line: str) -> None:
-    register = tmp_path / "erasures.jsonl"
-    erase_entity(bank.context, "customer", f"{WORD}-1", register)
-    register.write_text(register.read_text() + line + "\n")
-    with pytest.raises(ConfigError, match="line 2, is not a line of a register"):
-        erase_again(bank.engine, "cli:ana", register)
 
 
 def test_a_service_that_does_not_own_its_tables_does_all_but_erase(tmp_path: Path) -> None:
