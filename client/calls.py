@@ -111,6 +111,15 @@ def query_of(parameters: Mapping[str, object]) -> dict[str, str]:
     }
 
 
+def values_of(values: Iterable[str]) -> list[str]:
+    """Return the values of a filter; a text is one value, not its characters.
+
+    >>> values_of("rise"), values_of(("rise", "first"))
+    (['rise'], ['rise', 'first'])
+    """
+    return [values] if isinstance(values, str) else list(values)
+
+
 def _parameter(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"

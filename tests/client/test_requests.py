@@ -187,6 +187,23 @@ def test_an_empty_moment_is_not_now() -> None:
     assert [request.url.query for request in service.asked] == [b"as_of=", b""]
 
 
+@pytest.mark.parametrize(
+    ("ask", "name"),
+    [
+        (lambda api: api.levels.transitions(direction="rise"), "direction"),
+        (lambda api: api.levels.transitions(to="rise"), "to"),
+        (lambda api: api.levels.current("customer", status="rise"), "status"),
+        (lambda api: api.entities.search("customer", level="rise"), "level"),
+        (lambda api: api.values.list("customer", segment="rise"), "segment"),  # noqa: PD011 (no frame)
+        (lambda api: api.queue.list(kind="rise"), "kind"),
+    ],
+)
+def test_a_text_in_place_of_a_list_is_one_value(ask: Any, name: str) -> None:
+    service = Service(answer(200, []))
+    ask(client(service)).page()
+    assert service.asked[0].url.params[name] == "rise"
+
+
 def test_amounts_lose_no_digit() -> None:
     from decimal import Decimal
 
