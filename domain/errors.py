@@ -189,6 +189,7 @@ class _Alike:
 _DECIMAL_COMMA = re.compile(r"'[-+]?(\d+|\d{1,3}([. ]\d{3})+),\d+'")
 _THOUSANDS = re.compile(r"'[-+]?\d{1,3}(,\d{3})+(\.\d+)?'")
 _DAY_FIRST = re.compile(r"'\d{1,2}([./])\d{1,2}\1\d{4}(\D.*)?'|'\d{1,2}([./])\d{1,2}\3\d{4}.*\.\.\.'")
+_WHOLE_WITH_POINT = re.compile(r"[-+]?\d+\.0")
 _SINCE_1970 = re.compile(r"'?(?P<seconds>\d{10})(?P<parts>\d{3}|\d{6}|\d{9})?(\.\d+)?'?")
 """A moment since 1970-01-01, from 2001 to 2286: seconds, and the thousandths, millionths or billionths of one."""
 _UNITS = {0: "seconds", 3: "milliseconds", 6: "microseconds", 9: "nanoseconds"}
@@ -204,6 +205,11 @@ def _local_form(values: Sequence[str], allowed: str) -> str:
         return "; these have commas between thousands, which must be left out"
     if "ISO 8601" in allowed and all(map(_DAY_FIRST.fullmatch, values)):
         return "; these have the year last, which must be first: 2024-06-30"
+    if allowed.startswith("text") and all(map(_WHOLE_WITH_POINT.fullmatch, values)):
+        return (
+            "; these have a decimal point, as where pandas keeps whole numbers and one is missing; make them whole "
+            "numbers or text"
+        )
     return hint_of_1970(values) if "ISO 8601" in allowed else ""
 
 

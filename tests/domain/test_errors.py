@@ -72,6 +72,13 @@ def test_numbers_since_1970_are_pointed_out_with_the_date_that_they_mean(values:
     assert line.partition(TIME)[2] == (hint if unit else "")
 
 
+@pytest.mark.parametrize(("values", "told"), [(["1.0", "27.0"], True), (["1.0", "1.5"], False), (["'1.0'"], False)])
+def test_identifiers_that_a_table_keeps_as_floats_are_pointed_out(values: list[str], told: bool) -> None:
+    problems = [Problem(row, "user_id", f"is {value}", "text that is not empty") for row, value in enumerate(values)]
+    (line,) = problem_lines(problems)
+    assert line.endswith("; make them whole numbers or text") is told
+
+
 def test_problems_of_one_kind_are_one_line_whatever_their_values() -> None:
     """A spreadsheet saved in German: not one number and not one date of it can be read."""
     amounts = [Problem(row, "amount", f"is '-1446,{row}'", "a finite number") for row in range(150)]
