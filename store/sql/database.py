@@ -1,5 +1,6 @@
 """The database: a SQLite file by default, PostgreSQL by one setting; the same code for both."""
 
+import re
 import sqlite3
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -55,6 +56,7 @@ _MAY_BE_DONE_IN_FILE = (
     " so check before you send it again"
 )
 _EXAMPLES = "sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME"
+_PASSWORD_WITH_AT: Final = re.compile(r"postgresql[^@]*@[^=]*@[^@?]*/")  # not an @ of a database or a parameter
 KEEPALIVE = {
     "keepalives": 1,
     "keepalives_idle": 15,
@@ -80,10 +82,10 @@ def open_database(
     if answer_seconds is not None:
         options[_LOCK_SECONDS] = LOCK_SHARE * answer_seconds
     try:
-        address = make_url(url)
+        address = None if _PASSWORD_WITH_AT.match(url) else make_url(url)
     except (ArgumentError, ValueError):  # the second for a port that is not a number
         raise ConfigError(f"FIVEFOLD_DATABASE_URL cannot be read; it must be {_EXAMPLES}") from None
-    if "@" in (address.host or ""):  # errors would show it as the name of the host
+    if address is None or "@" in (address.host or ""):  # errors would show it as the name of the host
         raise ConfigError("FIVEFOLD_DATABASE_URL has several @; one in a name or a password is written as %40")
     if address.get_backend_name() == "postgresql":
         timeouts = {"connect_timeout": min(CONNECT_SECONDS, ceil(answer_seconds or CONNECT_SECONDS)), **KEEPALIVE}

@@ -241,6 +241,9 @@ def test_what_a_setting_names_is_read_before_anything_starts(
         ("postgresql://user:a-secret@127.0.0.1:1/name", "the database cannot be reached: connection failed"),
         ("postgresql://user:a-secret@host:port/name", "FIVEFOLD_DATABASE_URL cannot be read"),
         ("postgresql://user:one@a-secret@127.0.0.1:1/name", "FIVEFOLD_DATABASE_URL has several @"),
+        ("postgresql://user:one@a/secret@127.0.0.1:1/name", "FIVEFOLD_DATABASE_URL has several @"),
+        ("postgresql://user:one@a:secret@127.0.0.1:1/name", "FIVEFOLD_DATABASE_URL has several @"),
+        ("postgresql://user:one@a?secret@127.0.0.1:1/name", "FIVEFOLD_DATABASE_URL has several @"),
         ("mysql://user:a-secret@host/name", "FIVEFOLD_DATABASE_URL names 'mysql'"),
     ],
 )
