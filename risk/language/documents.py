@@ -55,6 +55,8 @@ def in_plain_words(error: yaml.YAMLError, text: str) -> Finding:
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
         problem = _translated(str(error.problem))
+        if "never closed" in problem and error.context_mark:  # the line where it opens, not the last of the text
+            mark = error.context_mark
         return Finding("YAML", problem, mark.line + 1, column=mark.column + 1) if mark else Finding("YAML", problem)
     position = getattr(error, "position", None)
     if not isinstance(position, int):
