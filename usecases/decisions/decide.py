@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import iso_text
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
-from fivefold.domain.text import control_in
+from fivefold.domain.text import control_in, perhaps
 from fivefold.features import schema as c
 from fivefold.risk.compiler.analysis import analyse_canonical_policy
 from fivefold.risk.engine.explain.policies import DecisionExplanation, explain_decisions
@@ -27,6 +27,7 @@ from fivefold.store.audit.chain import unchanged_canonical
 from fivefold.store.decisions import (
     DecisionSubjects,
     EntityState,
+    active_policies,
     add_decision,
     decision_keyed,
     entity_state,
@@ -260,7 +261,8 @@ def _subjects_and_policy(
 ) -> tuple[DecisionSubjects, Policy]:
     parties = subjects_of(session, context.organisation_id, request.type_name, request.external_id, request.policy)
     if parties.policy is None:
-        raise NotFoundError(f"there is no active policy {request.policy!r}")
+        names = [each.name for each in active_policies(session, context.organisation_id)]
+        raise NotFoundError(f"there is no active policy {request.policy!r}{perhaps(request.policy, names)}")
     canonical = unchanged_canonical(parties.policy, f"the policy {request.policy}")
     decides_on = analyse_canonical_policy(canonical).policy.entity_type
     if decides_on != request.type_name:

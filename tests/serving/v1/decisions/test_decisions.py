@@ -112,6 +112,7 @@ def test_decisions_are_listed_page_by_page(deciding: Place) -> None:
     ("changed", "status", "told"),
     [
         ({"policy": "nothing"}, 404, "there is no active policy 'nothing'"),
+        ({"policy": "csh"}, 404, "there is no active policy 'csh'; perhaps cash was meant"),
         ({"external_id": "nobody"}, 404, "there is no customer 'nobody'"),
         ({"type": "company"}, 404, "there is no company"),
         ({"transaction": {}}, 422, "transaction_amount"),
