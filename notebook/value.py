@@ -1,5 +1,6 @@
 """The value model in a notebook: load it, score, explain, and see which indicators matter."""
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import polars as pl
 
 from fivefold.domain.breakdown import Breakdown, TotalInterval
 from fivefold.domain.clock import day_text
-from fivefold.domain.errors import ConfigError
+from fivefold.domain.errors import ConfigError, ModelNotFoundError
 from fivefold.domain.settings import read_settings
 from fivefold.domain.text import html_table, perhaps
 from fivefold.features.histories import Histories
@@ -112,7 +113,15 @@ class ValueModel:
         else:
             uri = f"models:/{name}/{_version_number(which)}"
         address = None if which == CHAMPION else uri
-        return cls(load_value_model(read_settings(), address, name), uri)
+        try:
+            return cls(load_value_model(read_settings(), address, name), uri)
+        except ModelNotFoundError as error:
+            number = re.fullmatch(r"v?([1-9]\d*)", which) if isinstance(which, str) else None
+            if number is None:
+                raise
+            raise ModelNotFoundError(
+                f"{error} The text {which!r} is an alias; version {number[1]} is the number {number[1]}, without quotes"
+            ) from None
 
     def __repr__(self) -> str:
         """Describe the model: its name, currency, horizon and reference."""

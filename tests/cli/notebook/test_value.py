@@ -24,6 +24,7 @@ from fivefold.domain.errors import (
     FileFormatError,
     InvalidDataError,
     ModelError,
+    ModelNotFoundError,
     NotEnoughDataError,
 )
 from fivefold.domain.money import ecb_rates
@@ -313,6 +314,11 @@ def test_models_are_loaded_by_alias_number_address_and_folder(home: Home, tmp_pa
     assert "reference 300 customers" in repr(champion) or "customers of" in repr(champion)
     with pytest.raises(ModelError):
         fivefold.ValueModel.load(99)
+    for text in ("1", "v1"):
+        with pytest.raises(
+            ModelNotFoundError, match=f"The text '{text}' is an alias; .* the number 1, without quotes$"
+        ):
+            fivefold.ValueModel.load(text)
     for nothing in (True, 0, -1, 1.0, None):
         with pytest.raises(ConfigError, match=r"^which is .*; it must be an alias such as 'champion', the number of a"):
             fivefold.ValueModel.load(nothing)  # type: ignore[arg-type]  # what is refused
