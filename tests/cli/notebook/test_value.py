@@ -387,6 +387,7 @@ def test_a_window_in_which_nobody_is_worth_anything_judges_nobody(home: Home, mo
 
 def test_the_package_imports_what_is_asked_for() -> None:
     assert set(fivefold.__all__) <= set(dir(fivefold))
+    assert {"Any", "Final", "import_module"}.isdisjoint(dir(fivefold))
     with pytest.raises(AttributeError, match="'fivefold' has no attribute 'trian'"):
         fivefold.trian  # noqa: B018 (asked for)
 
