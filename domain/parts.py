@@ -433,9 +433,9 @@ def _require_same(task: Task, manifest: Mapping[str, object], finished: int) -> 
         if before.get(name) != now.get(name)
     ]
     if changes:
-        way = f"Run the first command again{manifest.get('again', '')} to continue, or add --restart to begin anew"
+        way = f"Run the first command again{manifest.get('again', '')} to continue, or add --restart to start over"
         if before.get(PROGRAM) != now.get(PROGRAM):  # the first command would be refused as well
-            way = "Another state of the program cannot continue; add --restart to begin anew"
+            way = "Another state of the program cannot continue; add --restart to start over"
         raise ConfigError(
             f"an interrupted run left {count_text(finished, 'finished part')} for {task.label}, and this run is "
             f"another: {'; '.join(changes)}. {way}"

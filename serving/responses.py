@@ -18,7 +18,7 @@ NO_CREDENTIALS = "Could not validate credentials"
 USER_TYPE = "User type not allowed"
 TOO_MANY_ROWS = "the number of observations in the payload exceed the available quote"
 UNPROCESSABLE = "Unprocessable Entity"
-NOT_COMPUTED = "An indicator of the model cannot be computed of a customer, and sending the same again changes nothing"
+NOT_COMPUTED = "An indicator of the model cannot be computed for a customer, and sending the same again changes nothing"
 USED_UP = "The maximum monthly number of calls or predictions for your account has been exceeded"
 
 

@@ -77,8 +77,8 @@ equal. Spark SQL runs DuckDB's query in its own dialect; its value furthest from
 ## After an interruption
 
 `simulate`, `sort`, `score` and `train` continue with the same command after Ctrl-C, `kill -9`, a full disk or the end
-of memory; the result is that of an uninterrupted run, bit for bit. `--restart` begins anew, and `fivefold parts`
-lists what is left. Other rows, settings, rates or releases are refused by name; `train --when` begins anew then.
+of memory; the result is that of an uninterrupted run, bit for bit. `--restart` starts over, and `fivefold parts`
+lists what is left. Other rows, settings, rates or releases are refused by name; `train --when` starts over then.
 
 What `train` keeps until its end is in `var/trainings`: the trees of each fit, and of Parquet of four million rows or
 more the results of each pass, every four million rows. That takes 0.63 GB for 10,067,356 rows (2026-11-28), 62 MB for

@@ -184,7 +184,7 @@ def test_every_difference_is_named(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"an interrupted run left 1 finished part for {tmp_path / 'out.csv'}, and this run is another: --as-of was "
         "2024-07-01 and is 2024-08-01; --explain was not given and is True. Run the first command again to continue, "
-        "or add --restart to begin anew"
+        "or add --restart to start over"
     )
     with open_parts(task(tmp_path)) as parts:  # nothing was lost by it
         assert parts.begun_with == 1
@@ -198,7 +198,7 @@ def test_another_program_is_sent_to_no_first_command(tmp_path: Path) -> None:
         pass
     assert str(caught.value) == (
         f"an interrupted run left 1 finished part for {tmp_path / 'out.csv'}, and this run is another: the program was "
-        "1 and is 2. Another state of the program cannot continue; add --restart to begin anew"
+        "1 and is 2. Another state of the program cannot continue; add --restart to start over"
     )
 
 

@@ -55,9 +55,9 @@ class IntervalCoverage:
         """The consequence if the share is off, as the end of a sentence about it; empty if it is not."""
         if not self.is_off:
             return ""
-        than, which = ("less", "narrow") if self.covered_share < self.level_percent / 100 else ("more", "wide")
+        side, which = ("below", "narrow") if self.covered_share < self.level_percent / 100 else ("above", "wide")
         return (
-            f"{than} than {self.level_percent} % by more than the settings and chance allow: this window differs from "
+            f"further {side} {self.level_percent} % than the settings and chance allow: this window differs from "
             "those that the intervals were measured on, and intervals of later customers may be too "
             f"{which} as well"
         )

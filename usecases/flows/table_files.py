@@ -175,11 +175,11 @@ class GraphTaken:
     """A graph as the text of a flow; nothing of it is stored.
 
     Attributes:
-        document: the text, with what is to be known above it.
+        document: the text of the flow, with the notes as comments above it.
         content_hash: of the flow.
         steps: how many it has.
         inputs: the fields of the flow that are inputs of the graph, by their names in it.
-        notes: what means something else in JDM, and what stands where.
+        notes: how its meaning differs from JDM, which inputs are renamed, and what each end answers.
     """
 
     document: str

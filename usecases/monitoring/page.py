@@ -83,7 +83,7 @@ def _sections(report: Plain, peers: Sequence[PeerComparison]) -> Iterator[Report
     now = report["now"]
     oldest = "" if now["oldest_due_seconds"] is None else f", the first of them for {now['oldest_due_seconds']:,} s"
     yield ReportSection(
-        "What waited when this was made", f"{now['due']:,} due{oldest}; {now['quarantined']:,} quarantined."
+        "What was due when this was carried out", f"{now['due']:,} due{oldest}; {now['quarantined']:,} quarantined."
     )
 
 
@@ -99,13 +99,13 @@ def _triggers(triggers: Sequence[Plain]) -> ReportSection:
         ]
         for trigger in triggers
     ]
-    columns = ["trigger", "of", "answer", "found", "reached by", "source of the limit"]
-    return ReportSection("What asks for a revalidation", "", ReportTable(columns, rows, words=6))
+    columns = ["trigger", "about", "answer", "found", "condition", "source of the limit"]
+    return ReportSection("Triggers of a revalidation", "", ReportTable(columns, rows, words=6))
 
 
 def _answer(trigger: Plain) -> str:
-    too_few = ": there were too few" if trigger["answer"] == "unknown" else ""
-    return f"{trigger['answer']}{too_few}{'' if trigger['sure'] else ' (may be chance)'}"
+    too_few = ": too little data" if trigger["answer"] == "unknown" else ""
+    return f"{trigger['answer']}{too_few}{'' if trigger['sure'] else ' (may be due to chance)'}"
 
 
 def _name(group: Plain) -> str:
@@ -142,7 +142,7 @@ def _groups(groups: Sequence[Plain]) -> ReportSection:
         "confirmed before, with a case that was open already, or by a case that was opened while another version held. "
         "Captured: in the upper levels just before the case was opened, whenever that was."
     )
-    return ReportSection("What the levels were worth", words, ReportTable(columns, rows))
+    return ReportSection("How well the levels predicted", words, ReportTable(columns, rows))
 
 
 def _aside(group: Plain) -> str:

@@ -45,7 +45,7 @@ def test_a_quarter_is_validated_and_shown(var: Path) -> None:
     out = told(var, *asked, "--html", html, "--json", data)
     assert out.startswith("Validation of levels 1\n")
     assert "Levels of: 2026-07-01 to 2026-09-30" in out
-    triggers = cells(out, "What asks for a revalidation")
+    triggers = cells(out, "Triggers of a revalidation")
     assert ["Review", "overall"] in [row[:2] for row in triggers]
     written = json.loads(data.read_text())
     assert (written["kind"], written["reason"], written["id"]) == ("level validation", "the quarter", 1)

@@ -125,8 +125,8 @@ def test_two_windows_are_one_horizon_apart(portfolio: TransactionSource, config:
     ("moved", "words"),
     [
         (1.0, ""),
-        (2.0, "less than 80 % by more than the settings and chance allow: "),
-        (0.0, "more than 80 % by more than the settings and chance allow: "),
+        (2.0, "further below 80 % than the settings and chance allow: "),
+        (0.0, "further above 80 % than the settings and chance allow: "),
     ],
 )
 def test_a_window_that_moved_as_a_whole_raises_a_doubt(runs: Runs, moved: float, words: str) -> None:

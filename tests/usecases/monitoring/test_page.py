@@ -35,13 +35,13 @@ def test_everything_that_was_found_is_on_the_page(report: dict[str, Any]) -> Non
     assert page.title == "Validation of levels 7"
     titles = [section.title for section in page.sections]
     assert titles == [
-        "What asks for a revalidation", "What the levels were worth", "Levels and alerts, all",
+        "Triggers of a revalidation", "How well the levels predicted", "Levels and alerts, all",
         "Levels and alerts, retail 1", "Levels and alerts, retail 2", "Levels reached", "Overrides",
-        "What waited when this was made",
+        "What was due when this was carried out",
     ]  # fmt: skip
     tables = {section.title: section.table for section in page.sections if section.table is not None}
-    assert len(tables["What asks for a revalidation"].rows) == len(report["triggers"])
-    worth = tables["What the levels were worth"]
+    assert len(tables["Triggers of a revalidation"].rows) == len(report["triggers"])
+    worth = tables["How well the levels predicted"]
     gini = report["groups"][0]["ranked"]["gini"]
     assert worth.rows[0][4] == f"{gini['estimate']:.3f} ({gini['low']:.3f} to {gini['high']:.3f})"
     level_gini = report["groups"][0]["ranked"]["level_gini"]
@@ -63,9 +63,9 @@ def test_no_figure_reads_as_the_limit_that_it_is_beside(report: dict[str, Any]) 
     overall["drift"].update(index=0.2496, verdict="moving")
     page = validation_sections(7, "why", report)
     tables = {section.title: section.table for section in page.sections if section.table is not None}
-    numbers = {row[0]: row[3] for row in tables["What asks for a revalidation"].rows}
+    numbers = {row[0]: row[3] for row in tables["Triggers of a revalidation"].rows}
     assert (numbers["Gini"], numbers["Overrides"]) == ("0.5997", "0.1002")
-    assert tables["What the levels were worth"].rows[0][-1] == "moving (0.2496)"
+    assert tables["How well the levels predicted"].rows[0][-1] == "moving (0.2496)"
     assert "; 10.02 % below what the rules said, of 10 % that may be." in "".join(one.words for one in page.sections)
 
 
@@ -95,7 +95,7 @@ def test_who_is_left_aside_is_counted_by_reason(report: dict[str, Any]) -> None:
 
 
 def _worth(report: dict[str, Any]) -> ReportTable:
-    table = next(one.table for one in validation_sections(7, "why", report).sections if "worth" in one.title)
+    table = next(one.table for one in validation_sections(7, "why", report).sections if "predicted" in one.title)
     assert table is not None
     return table
 

@@ -114,7 +114,7 @@ def test_scores_as_of_now_continue_with_the_moment_that_is_named(
     assert more.startswith("--as-of 20"), done.err
     monkeypatch.setattr(terminal, "now_microseconds", lambda: now_microseconds() + 60_000_000)
     said = refuse(home.var, *score)
-    assert said.endswith(f"Run the first command again with {more} to continue, or add --restart to begin anew")
+    assert said.endswith(f"Run the first command again with {more} to continue, or add --restart to start over")
     assert run(home.var, *score, *more.split()).err.startswith("Continuing with ")
 
 
@@ -142,7 +142,7 @@ def test_another_input_is_refused_by_name(home: Home, tmp_path: Path) -> None:
     said = refuse(home.var, *arguments)
     assert f"its content was {size:,} bytes, changed " in said
     assert f" and is {rows.stat().st_size:,} bytes, changed " in said
-    assert said.endswith("Run the first command again to continue, or add --restart to begin anew")
+    assert said.endswith("Run the first command again to continue, or add --restart to start over")
     assert names(tmp_path) == [".out.parquet.parts"]
     succeed(home.var, *arguments, "--restart")
     assert names(tmp_path) == ["out.parquet"]
@@ -183,7 +183,7 @@ def test_another_state_of_the_program_within_a_release_is_refused_by_name(
     assert re.search(
         rf"the program was fivefold {release()} \(\w{{8}}\) .* and is fivefold {release()} \(another\)", said
     )
-    assert said.endswith(". Another state of the program cannot continue; add --restart to begin anew")
+    assert said.endswith(". Another state of the program cannot continue; add --restart to start over")
     succeed(home.var, *arguments, "--restart")
 
 
