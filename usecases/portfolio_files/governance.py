@@ -138,6 +138,8 @@ def propose_from_files(
         rows, _ = read_labels(files.table("labels", labels))
         later = options.undated_are_later
         matched = match_labels(rows, assessments.outcomes, options.until, undated_are_later=later)
+        everyone = set(portfolio.entities[ENTITY].cast(pl.String))  # those whom another ruleset assesses, too
+        matched = replace(matched, strangers=tuple(name for name in matched.strangers if name not in everyone))
     draws = {"seed": options.seed, "resamples": options.resamples}
     past = [_thresholds_of(path, ruleset.ruleset.name) for path in earlier]
     proposal = propose_thresholds(assessments, shares, within=within, earlier=past, labels=matched, **draws)

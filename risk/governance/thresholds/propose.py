@@ -16,7 +16,7 @@ from fivefold.risk.engine.program import FLOOR, TOTAL
 from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.risk.governance.backtest.run import list_days, moments_words
 from fivefold.risk.governance.thresholds.cuts import CutProposal, drawn_again, levels_by, nearest_cuts, present_cuts
-from fivefold.risk.governance.validate.labels import LabelledEntities, doubts_about_failed
+from fivefold.risk.governance.validate.labels import LabelledEntities, doubts_about_failed, doubts_about_labels
 from fivefold.risk.governance.validate.measures import Capture, captured_share
 from fivefold.risk.governance.validate.ranking import RESAMPLES, Marks
 from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
@@ -266,7 +266,11 @@ def propose_thresholds(
     proposal = propose_for_totals(totals, targets, within=within, earlier=earlier, **chance)
     if labels is None:
         return proposal
-    return with_capture(totals.ruleset, proposal, LabelledTotals.of(assessments, labels))
+    measured = with_capture(totals.ruleset, proposal, LabelledTotals.of(assessments, labels))
+    doubts = doubts_about_labels(labels)
+    if measured.capture is None:
+        doubts.append("The labels confirm no entity that is judged here, so the draft's effect on them is unknown")
+    return replace(measured, cautions=(*measured.cautions, *doubts))
 
 
 def propose_for_totals(

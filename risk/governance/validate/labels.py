@@ -90,6 +90,25 @@ def match_labels(
     )
 
 
+def doubts_about_labels(labels: LabelledEntities) -> list[str]:
+    """Say which labels were counted although they may be wrong, and how many were counted nowhere."""
+    doubts = []
+    if labels.undated:
+        doubts.append(
+            f"{labels.undated} labels have no date and were taken to have become known after as-of; "
+            "nothing here shows that they were not known before"
+        )
+    if labels.strangers:
+        doubts.append(f"Confirmed, but not in the portfolio, so counted nowhere: {len(labels.strangers)}")
+    if labels.taken_back:
+        doubts.append(
+            f"{count_text(labels.taken_back, 'entity was', 'entities were')} confirmed and later not confirmed, and "
+            "counted as confirmed: a later row may be about another case. Take out the rows of labels that were taken "
+            "back"
+        )
+    return doubts
+
+
 def _earliest(labels: pl.DataFrame, *, undated_are_later: bool) -> pl.DataFrame:
     """Keep one row for each confirmed entity."""
     if ENTITY not in labels.columns:

@@ -7,7 +7,6 @@ import polars as pl
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import NotEnoughDataError
-from fivefold.domain.text import count_text
 from fivefold.features.histories import Integers
 from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
 from fivefold.risk.engine.program import APPLIES, TOTAL
@@ -27,6 +26,7 @@ from fivefold.risk.governance.validate.labels import (
     Single,
     doubts_about_banned,
     doubts_about_failed,
+    doubts_about_labels,
     match_labels,
     refuse_leaks,
     singles,
@@ -220,7 +220,7 @@ def validate(
         stability=() if reference is None else stability_indices(reference, assessments),
         verdicts=verdicts(measured.ranking, capture, population.confirmed, levels, options.floors),
         failures=failures(assessments),
-        cautions=tuple(_cautions(assessments, population, measured.singles, options, marked.taken_back)),
+        cautions=tuple(_cautions(assessments, population, measured.singles, options, marked)),
     )
 
 
@@ -286,7 +286,7 @@ def _cautions(
     population: Population,
     alone: tuple[Single, ...],
     options: ValidationOptions,
-    taken_back: int,
+    marked: LabelledEntities,
 ) -> list[str]:
     cautions = [*options.cautions, *doubts_about_banned(assessments.program.analysed, options.banned)]
     cautions += [
@@ -294,18 +294,7 @@ def _cautions(
         for single in alone
         if single.suspected
     ]
-    if population.undated:
-        cautions.append(
-            f"{population.undated} labels have no date and were taken to have become known after as-of; "
-            "nothing here shows that they were not known before"
-        )
-    if population.strangers:
-        cautions.append(f"Confirmed, but not in the portfolio, so counted nowhere: {len(population.strangers)}")
-    if taken_back:
-        cautions.append(
-            f"{count_text(taken_back, 'entity was', 'entities were')} confirmed and later not confirmed, and counted "
-            "as confirmed: a later row may be about another case. Take out the rows of labels that were taken back"
-        )
+    cautions += doubts_about_labels(marked)
     cautions += doubts_about_failed(
         population.failed,
         population.failed_confirmed,

@@ -275,8 +275,17 @@ def test_what_labels_say_counts_who_was_not_known_before() -> None:
     assert capture is not None
     assert capture.present.prevalence == capture.proposed.prevalence == pytest.approx(270 / 810)
     assert (capture.confirmed, capture.failed, capture.failed_confirmed) == (270, 90, 30)
-    nobody = match_labels(labels.head(0), found.outcomes)
-    assert propose_thresholds(found, labels=nobody, resamples=100).capture is None
+
+
+def test_labels_that_confirm_nobody_are_a_caution_and_so_are_those_counted_nowhere() -> None:
+    found = assess(analysed(), mixed(1000), AS_OF)
+    rows = {"entity_id": ["stranger", found.outcomes["entity_id"][0]], "at": ["2024-09-01", "2024-01-01"]}
+    proposal = propose_thresholds(found, labels=match_labels(pl.DataFrame(rows), found.outcomes), resamples=100)
+    assert proposal.capture is None
+    assert proposal.cautions[-2:] == (
+        "Confirmed, but not in the portfolio, so counted nowhere: 1",
+        "The labels confirm no entity that is judged here, so the draft's effect on them is unknown",
+    )
 
 
 def test_what_the_present_thresholds_capture_is_what_a_validation_measures() -> None:
