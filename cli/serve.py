@@ -24,7 +24,7 @@ from fivefold.cli.terminal import (
     show_table,
     warn,
 )
-from fivefold.domain.clock import day_text, now_microseconds
+from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError, UntrustedClockError
 from fivefold.domain.settings import VARIABLE_PARENT_PROCESS, Settings, read_settings
 
@@ -189,10 +189,12 @@ def create(
 
 def list_() -> None:
     """List the tokens."""
+    from fivefold.store.sql.clocks import clock_of
     from fivefold.usecases.accounts.credentials import month_of
     from fivefold.usecases.accounts.tokens import list_tokens
 
-    tokens = list_tokens(open_current_database(), month_of(now_microseconds()))
+    engine = open_current_database()
+    tokens = list_tokens(engine, month_of(clock_of(engine).now_us()))
     rows = [
         [
             str(line.id),
@@ -225,12 +227,14 @@ def usage(
 ) -> None:
     """Show how much each token used in a month."""
     from fivefold.store.accounts.plans import read_plans
+    from fivefold.store.sql.clocks import clock_of
     from fivefold.usecases.accounts.credentials import month_of
     from fivefold.usecases.accounts.tokens import list_tokens
 
-    chosen = month or month_of(now_microseconds())
-    if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", chosen):
+    if month and not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", month):
         raise ConfigError(f"--month is {month!r}; it must be a month such as 2026-11")
+    engine = open_current_database()
+    chosen = month or month_of(clock_of(engine).now_us())  # the service charges by the database's clock, too
     plans = read_plans(read_settings().plans_file)
     rows = [
         [
@@ -242,7 +246,7 @@ def usage(
             f"{line.users:,}",
             _of(plans, line.plan, "users_per_month"),
         ]
-        for line in list_tokens(open_current_database(), chosen)
+        for line in list_tokens(engine, chosen)
     ]
     show_table(f"Usage in {chosen}", ("id", "label", "plan", "calls", "of", "users", "of"), rows, left=3)
 

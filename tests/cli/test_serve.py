@@ -49,6 +49,14 @@ def test_a_token_for_an_agent_that_may_change_things_is_listed_as_such(var: Path
     assert re.search(rf"^{number} .* changes *$", succeed(var, "tokens", "list", columns=160), re.MULTILINE)
 
 
+def test_usage_is_of_the_month_of_the_clock_by_which_the_service_charges(
+    var: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(var, "tokens", "create")
+    monkeypatch.setattr(clocks.DatabaseClock, "now_us", lambda _: 0)
+    assert "Usage in 1970-01" in succeed(var, "tokens", "usage")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
