@@ -46,9 +46,13 @@ def unfinished_import(session: Session, organisation_id: int, source: str) -> Im
     return session.scalar(select(ImportRow).where(*of).order_by(ImportRow.id.desc()).limit(1))
 
 
-def locked_import(session: Session, number: int) -> ImportRow:
-    """Read an import, and lock it until the transaction ends."""
-    return session.scalars(select(ImportRow).where(ImportRow.id == number).with_for_update()).one()
+def locked_import(session: Session, number: int, started_us: int) -> ImportRow | None:
+    """Read an import, and lock it until the transaction ends; None if a restored database does not have it.
+
+    After a failover that lost it, another import may have its number; the moment of its start tells them apart.
+    """
+    its = (ImportRow.id == number, ImportRow.started_us == started_us)
+    return session.scalars(select(ImportRow).where(*its).with_for_update()).one_or_none()
 
 
 def imports_of(session: Session, organisation_id: int, part: Part) -> Page[ImportRow]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final
 
+from sqlalchemy.orm import Session
+
 from fivefold.domain.errors import ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.domain.text import count_text
@@ -26,12 +28,14 @@ class ImportState:
 
     Attributes:
         number: the number of its record.
+        started_us: when it was begun.
         rows: how many rows of the file, from its start, were stored or refused.
         refused_path: the absolute path of the file of refused rows; None until a row is refused, and once it is gone.
         refused_bytes: the bytes of that file that belong to these rows; 0 without a file.
     """
 
     number: int
+    started_us: int
     rows: int
     new: int
     changed: int
@@ -99,7 +103,8 @@ def begin_import(context: Context, source: str, about: Mapping[str, str]) -> Imp
         session.flush()
         counts = {name: getattr(row, name) for name in COUNTS}
         path = None if row.refused_path is None else Path(row.refused_path)
-        return ImportState(number=row.id, refused_path=path, refused_bytes=row.refused_bytes or 0, **counts)
+        size = row.refused_bytes or 0
+        return ImportState(number=row.id, started_us=row.started_us, refused_path=path, refused_bytes=size, **counts)
 
 
 def _has_refused_rows(row: ImportRow) -> bool:
@@ -121,10 +126,10 @@ def import_part(context: Context, before: ImportState) -> Iterator[tuple[Context
         The context in which to store the rows, and a function that notes the state after the part.
 
     Raises:
-        ConflictError: the import has moved on since: another process continues it.
+        ConflictError: another process continues the import since, or a restored database does not have it.
     """
     with context.writing() as session:
-        row = locked_import(session, before.number)
+        row = _locked(session, before)
         if row.finished_us is not None or row.rows != before.rows:
             raise ConflictError(
                 f"{row.file} is imported by another process too, which has stored {count_text(row.rows, 'row')} of it;"
@@ -143,16 +148,27 @@ def import_part(context: Context, before: ImportState) -> Iterator[tuple[Context
 def finish_import(context: Context, state: ImportState) -> None:
     """Record that an import's file was read to its end."""
     with context.writing() as session:
-        row = locked_import(session, state.number)
+        row = _locked(session, state)
         row.updated_us = row.finished_us = clock_of(context.engine).now_us()
 
 
 def forget_import(context: Context, state: ImportState) -> None:
     """Remove the record of an import whose file was refused before any of its rows; otherwise it stays unfinished."""
     with context.writing() as session:
-        row = locked_import(session, state.number)
-        if not row.rows:
+        row = locked_import(session, state.number, state.started_us)
+        if row is not None and not row.rows:
             session.delete(row)
+
+
+def _locked(session: Session, state: ImportState) -> ImportRow:
+    """Read an import, and lock it; ConflictError if the database was restored to a copy from before its start."""
+    row = locked_import(session, state.number, state.started_us)
+    if row is None:
+        raise ConflictError(
+            "the database no longer has this import: it was restored to an earlier copy, so rows may be missing; the"
+            " same command imports the file again, and stores no row twice"
+        )
+    return row
 
 
 def _line(row: ImportRow) -> ImportLine:

@@ -8,11 +8,14 @@ from typing import Any
 
 import polars as pl
 import pytest
+from sqlalchemy import update
 
 from fivefold.domain import clock
 from fivefold.domain.clock import SECOND_US, now_microseconds
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.features.reading.text_files import ColumnMap
+from fivefold.store.sql.database import writing
+from fivefold.store.tables.operations import ImportRow
 from fivefold.usecases.ingest import files as importing
 from fivefold.usecases.ingest.file_parts import parts
 from fivefold.usecases.ingest.files import ImportFile, Progress, import_table
@@ -249,3 +252,19 @@ def test_a_disk_that_is_full_within_a_part_is_named(bank: Bank, tmp_path: Path) 
     assert count(bank, "entities") == 0
     assert take(bank, path).new == COUNT
     assert count(bank, "entities") == COUNT
+
+
+def test_an_import_whose_record_a_restored_database_lacks_is_refused_and_leaves_the_one_that_has_its_number(
+    bank: Bank, tmp_path: Path
+) -> None:
+    path = entities(tmp_path / "e.csv", income=["5"] * COUNT)
+
+    def fail_over(progress: Progress) -> None:
+        if progress.rows == 10:
+            with writing(bank.engine) as session:
+                session.execute(update(ImportRow).values(source="of another file", started_us=1, rows=0))
+
+    with pytest.raises(ConflictError, match="the database no longer has this import: it was restored"):
+        take(bank, path, tell=fail_over)
+    assert [line.rows for line in list_imports(bank.context)] == [0]
+    assert take(bank, path).rows == COUNT
