@@ -212,7 +212,7 @@ class Visit(Context):
 
     @cached_property
     def _programs(self) -> dict[str, str]:
-        """What is shown of people outside the organisation, as it was requested."""
+        """The shown names of actors that are not members, as they were requested."""
         return {}
 
     def part(self, list_name: str, rows: int = ROWS_OF_A_LIST, *, beside: bool = False) -> Part:

@@ -207,7 +207,7 @@ def _local_form(values: Sequence[str], allowed: str) -> str:
         return "; these have the year last, which must be first: 2024-06-30"
     if allowed.startswith("text") and all(map(_WHOLE_WITH_POINT.fullmatch, values)):
         return (
-            "; these have a decimal point, as where pandas keeps whole numbers and one is missing; make them whole "
+            "; these have a decimal point, as pandas writes whole numbers where one is missing; make them whole "
             "numbers or text"
         )
     return hint_of_1970(values) if "ISO 8601" in allowed else ""

@@ -11,7 +11,7 @@ LEAST_DAYS: Final = 180
 _RECENT_DAYS, _YEAR_DAYS = 90.0, 365.0
 
 MEANING: Final = f"""\
-`consistency` is not in the matrix: it follows from some, stands beside the score in files and explanations, and
+`consistency` is not in the matrix: it follows from indicators, stands beside the score in files and explanations, and
 the trees of no model read it. An interval is as wide as those of customers who are as consistent. It is the mean of two
 numbers from 0 to 1. The one is `regularity_365d`, which is 1 where events come at equal distances. The other is the
 steadiness of the sums, 1 − |a − b| ÷ (a + b), where a is what moved a day in the last 90 days (settled deposits and

@@ -120,7 +120,7 @@ class ValueModel:
             if number is None:
                 raise
             raise ModelNotFoundError(
-                f"{error} The text {which!r} is an alias; version {number[1]} is the number {number[1]}, without quotes"
+                f"{error}; {which!r} is read as an alias: version {number[1]} is the number {number[1]}, without quotes"
             ) from None
 
     def __repr__(self) -> str:

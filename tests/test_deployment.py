@@ -75,7 +75,7 @@ def test_the_stages_can_be_followed_without_an_engine() -> None:
     assert (image.account, image.command[:2]) == ("10001:10001", ["fivefold", "serve"])
     assert image.environment["PATH"].startswith("/opt/fivefold/bin:/usr/local/bin")
     assert image.environment["FIVEFOLD_VAR"] == "/data"
-    with pytest.raises(ValueError, match="ADD is no instruction"):
+    with pytest.raises(ValueError, match="ADD is not an instruction"):
         rehearse.stages_of("FROM a\nADD b c\n")
 
 

@@ -140,7 +140,7 @@ def _fivefold(files: Files, *arguments: str) -> Usage:
 
 
 def _export(files: Files) -> None:
-    """Order the rows by time; it belongs to no product, and is not measured."""
+    """Order the rows by time; this is not a part of the product, and is not measured."""
     names = ", ".join(SCHEMA.names)
     with duckdb.connect(config={"memory_limit": "4GB", "temp_directory": str(files.folder / "duckdb")}) as connection:
         ordered = f"SELECT {names} FROM '{files.simulated}' ORDER BY transaction_date, transaction_id"

@@ -9,7 +9,7 @@ import typer
 from fivefold.cli.flows.documents import AsksOption, FlowArgument
 from fivefold.cli.rules.options import EntitiesArgument, PartOptions, ValueOptions, portfolio_files
 from fivefold.cli.terminal import AsOfOption, echo, past_moment, show_table, warn
-from fivefold.cli.value_model.output import open_output
+from fivefold.cli.value_model.output import require_output, write_table
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing
@@ -64,6 +64,8 @@ def run_flow_on_files(
     from fivefold.usecases.portfolio_files.bundled import load_ruleset
 
     at = past_moment(as_of)
+    if output is not None:
+        require_output(output)
     loaded, _ = load_usable_flow(flow, asks or ())
     levels = [load_ruleset(name) for name in rulesets or ()]
     files = portfolio_files(entities, parts, value)
@@ -74,7 +76,7 @@ def run_flow_on_files(
         return
     with ExitStack() as outputs:  # neither is replaced before both are written: together they are of one run
         if output is not None:
-            outputs.enter_context(open_output(output))(runs.table)
+            write_table(outputs.enter_context(replacing(output)), runs.table, output.suffix)
         if explanations is not None:
             unfinished = outputs.enter_context(replacing(explanations))
             with unfinished.open("w", encoding="utf-8") as file:

@@ -18,7 +18,7 @@ from fivefold.cli.rules.options import (
     portfolio_files,
 )
 from fivefold.cli.terminal import FINDINGS, AsOfOption, echo, past_moment, show_table, warn
-from fivefold.cli.value_model.output import open_output, require_output
+from fivefold.cli.value_model.output import require_output, write_table
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing
@@ -127,9 +127,9 @@ class _Written:
         table = assessed.table()
         with ExitStack() as files:  # none is replaced before all are written: together they are of one run
             if self.failures is not None:
-                files.enter_context(open_output(self.failures))(assessed.failures())
+                write_table(files.enter_context(replacing(self.failures)), assessed.failures(), self.failures.suffix)
             if self.levels is not None:
-                files.enter_context(open_output(self.levels))(table)
+                write_table(files.enter_context(replacing(self.levels)), table, self.levels.suffix)
             if self.breakdowns is not None:
                 unfinished = files.enter_context(replacing(self.breakdowns))
                 with unfinished.open("w", encoding="utf-8") as file:

@@ -38,6 +38,12 @@ def open_output(path: Path, parts: Parts | None = None) -> Iterator[Write]:
         yield write
 
 
+def write_table(unfinished: Path, table: pl.DataFrame, suffix: str) -> None:
+    """Write a table whole to the temporary path of a file, in the format of the file's *suffix*."""
+    with _OPENERS[suffix.lower()](unfinished) as write:
+        write(table)
+
+
 @contextmanager
 def _parquet(path: Path) -> Iterator[Write]:
     with ExitStack() as stack:

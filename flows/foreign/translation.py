@@ -189,7 +189,8 @@ class Translation:
         statements = [each for each in _list(node.content.get("statements")) if isinstance(each, dict)]
         for handle in node.ways:
             if handle not in {str(each.get("id")) for each in statements}:
-                self._find(node.where, f"has a line from {handle or 'no statement'}, which it does not have")
+                begins = f"from {handle}, which is not one of its statements" if handle else "from no statement"
+                self._find(node.where, f"has a line {begins}")
         identifier = self._id(node.name)
         route: list[Data] = []
         otherwise: str | None = None

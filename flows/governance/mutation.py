@@ -140,7 +140,7 @@ def _mutants(analysed: AnalysedFlow) -> Iterator[_Mutant]:
 
 @dataclass(frozen=True)
 class _Tried:
-    """An example: the facts of its entity, the inputs of what the flow asks and the answers, and the lists then."""
+    """An example: the facts of its entity, the inputs of all that the flow asks, the answers, and the lists then."""
 
     example: FlowExample
     facts: Mapping[str, Any]
@@ -216,7 +216,7 @@ def telling_of(change: StepChange, before: AnalysedFlow, after: AnalysedFlow, sc
 def _of_no_answer(before: AnalysedFlow, leads: Sequence[str | None], source: str, scope: LintScope) -> Telling:
     """Compare where a step leads without an answer: one may be a route that leads to the other whenever there is none.
 
-    A step that asks the outside gives all of its outputs or none.
+    Without an answer all of its outputs are unknown.
     """
     for first, second in (leads, leads[::-1]):
         position = None if first is None else before.flow.positions[first]
@@ -366,9 +366,9 @@ def changes_of_flow(flow: Flow) -> Iterator[StepChange]:
     a way or a row is left out, or swapped with the one below it; an output of a row becomes another value; an end, or
     `on_failure`, has one action less or more. The result may be invalid.
 
-    What examples cannot notice is not changed: the time that a person has (`within`) and the age of an answer from
-    outside, as examples say what came and not when; the days of a review or a tag; triggers; texts for people. Nor is
-    the policy, ruleset, flow, source or model that a step asks: each has changes of its own.
+    It leaves unchanged what examples cannot notice: the time that a person has (`within`) and the age of an answer from
+    outside, as examples state an answer without its time; the days of a review or a tag; triggers; texts for people.
+    It also leaves the policy, ruleset, flow, source or model that a step asks: each has changes of its own.
     """
     data = plain_data(flow)
     for number, action in enumerate(data.get("actions", ())):

@@ -193,7 +193,7 @@ def _test_diagnostics(path: Path, test: Operators, place: Location, names: Vocab
         at = path if operator == "is" else (*path, operator)
         if kind not in OPERATOR_KINDS[operator]:
             fit = ", ".join(word for word, kinds in OPERATOR_KINDS.items() if kind in kinds)
-            yield Diagnostic(at, f"does not apply to {value_type_phrase(kind)}; these do: {fit}")
+            yield Diagnostic(at, f"the operator does not apply to {value_type_phrase(kind)}; these do: {fit}")
         elif isinstance(value, LanguageModel) and operator in INPUT_OPERATORS:
             yield from _compared_diagnostics(at, (subject, value), kind, place, names)
         else:

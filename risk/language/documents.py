@@ -178,7 +178,13 @@ _Loader.add_constructor("tag:yaml.org,2002:float", _decimal)
 
 def compose(text: str) -> yaml.Node | None:
     """Parse *text* into nodes with their positions; None if it is empty. Raises yaml.YAMLError."""
-    return _Loader(text).get_single_node()
+    loader = _Loader(text)
+    try:
+        return loader.get_single_node()
+    except yaml.MarkedYAMLError as error:
+        if "found '<stream end>'" in str(error.problem) and loader.marks:
+            error.context_mark = loader.marks[-1]  # where the bracket opens; PyYAML may give the end of the text
+        raise
 
 
 @dataclass(frozen=True)

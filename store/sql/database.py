@@ -56,7 +56,7 @@ _MAY_BE_DONE_IN_FILE = (
     " so check before you send it again"
 )
 _EXAMPLES = "sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME"
-_PASSWORD_WITH_AT: Final = re.compile(r"postgresql[^@]*@[^=]*@[^@?]*/")  # not an @ of a database or a parameter
+_PASSWORD_WITH_AT: Final = re.compile(r"postgresql[^@]*@(?:[^?]*|[^=]*)@[^@?]*/")  # not the @ of a name or option
 KEEPALIVE = {
     "keepalives": 1,
     "keepalives_idle": 15,

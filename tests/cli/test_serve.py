@@ -252,6 +252,12 @@ def test_what_a_setting_names_is_read_before_anything_starts(
         ("postgresql://user:one@a/secret@127.0.0.1:1/name", "FIVEFOLD_DATABASE_URL has several @"),
         ("postgresql://user:one@a:secret@127.0.0.1:1/name", "FIVEFOLD_DATABASE_URL has several @"),
         ("postgresql://user:one@a?secret@127.0.0.1:1/name", "FIVEFOLD_DATABASE_URL has several @"),
+        ("postgresql://user:one@a=b/secret@127.0.0.1:1/name", "FIVEFOLD_DATABASE_URL has several @"),
+        ("postgresql://user:a-secret@127.0.0.1:1/na@me", "the database cannot be reached: connection failed"),
+        (
+            "postgresql://user:a-secret@127.0.0.1:1/name?application_name=x@y/z",
+            "the database cannot be reached: connection failed",
+        ),
         ("mysql://user:a-secret@host/name", "FIVEFOLD_DATABASE_URL names 'mysql'"),
     ],
 )

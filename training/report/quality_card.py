@@ -189,7 +189,7 @@ def _interval_lines(model: ValueModel, evaluation: Evaluation, *, refitted: bool
     )
     return [
         intro,
-        *([paragraph("They held {doubt}.", doubt=judged.doubt)] if judged.doubt else []),
+        *([paragraph("In this window they held a share {doubt}.", doubt=judged.doubt)] if judged.doubt else []),
         _covered(judged.segments, "predicted segment", money),
         _covered(judged.tenths, "predicted tenth", money),
         _covered(judged.fifths, "fifth of those whose consistency is known, least consistent first", money),

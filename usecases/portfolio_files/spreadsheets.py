@@ -151,8 +151,8 @@ def _look_at_parts(content: bytes, source: str, most_cells: int) -> None:
         size = sum(part.file_size for part in parts)
         if len(parts) > MOST_PARTS or size > MOST_BYTES:
             raise ConfigError(
-                f"{source} unpacks to {len(parts):,} files with {size:,} bytes; allowed: {MOST_PARTS} and "
-                f"{MOST_BYTES:,}: copy the table into a workbook of its own"
+                f"{source} unpacks to {len(parts):,} files with {size:,} bytes; at most {MOST_PARTS} and "
+                f"{MOST_BYTES:,} can be read; copy the table into a workbook of its own"
             )
         elements = 0
         for part in parts:

@@ -278,7 +278,8 @@ def _with_capture(lease: Lease, begins: Setting, proposal: ThresholdProposal, qu
     """
     purpose = begins.draft.ruleset.purpose
     if purpose != "aml":
-        why = f"it is for {PURPOSE_PHRASES[purpose]}, and cases, by which customers are confirmed, are for aml alone"
+        served = PURPOSE_PHRASES[purpose]
+        why = f"the ruleset is for {served}, and cases, by which customers are confirmed, are for aml alone"
         return _without_capture(proposal, why)
     with lease.who.reading() as session:
         labels = labels_from_cases(session, lease.who.organisation_id, quarter.until_us)

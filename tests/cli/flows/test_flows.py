@@ -328,7 +328,7 @@ def test_an_outcome_that_cannot_be_is_refused_with_its_line(folder: Path) -> Non
         (["{"], "line 1 is not JSON"),
         (["[]"], "line 1 is not a JSON object"),
         ([{**right, "step": "choice"}], "'choice' asks nobody outside; steps that do are registry"),
-        ([{**right, "entity_id": "nobody"}], "is no entity that was read"),
+        ([{**right, "entity_id": "nobody"}], "is not an entity that was read"),
         ([right, right], "line 2: entity"),
         ([{**right, "values": {"status": 3}}], "status is 3; it must be text"),
         ([{**right, "values": {"capital": 0.001}}], "not a whole number of the smallest unit"),

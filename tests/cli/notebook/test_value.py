@@ -316,7 +316,7 @@ def test_models_are_loaded_by_alias_number_address_and_folder(home: Home, tmp_pa
         fivefold.ValueModel.load(99)
     for text in ("1", "v1"):
         with pytest.raises(
-            ModelNotFoundError, match=f"The text '{text}' is an alias; .* the number 1, without quotes$"
+            ModelNotFoundError, match=f"; '{text}' is read as an alias: version 1 is the number 1, without quotes$"
         ):
             fivefold.ValueModel.load(text)
     for nothing in (True, 0, -1, 1.0, None):

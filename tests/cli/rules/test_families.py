@@ -209,7 +209,14 @@ def test_those_to_whom_no_ruleset_applies_are_named_and_one_that_decides_on_nobo
     assert not (watched / "new.yaml").exists()
 
 
-@pytest.mark.parametrize("fails", ["breakdown_lines", "failures"])
+@pytest.mark.parametrize(
+    "fails",
+    [
+        "usecases.portfolio_files.assess.AssessedFamilies.breakdown_lines",
+        "usecases.portfolio_files.assess.AssessedFamilies.failures",
+        "cli.rules.assess.write_table",
+    ],
+)
 def test_a_file_that_cannot_be_written_leaves_the_others_as_they_were(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
@@ -223,7 +230,7 @@ def test_a_file_that_cannot_be_written_leaves_the_others_as_they_were(
     options = ("--output", files[0], "--breakdowns", files[1], "--failures", files[2])
     command = ("rules", "assess", tmp_path / "now.yaml", tmp_path / "people.parquet", *AS_OF, *options)
     with monkeypatch.context() as patch:
-        patch.setattr(f"fivefold.usecases.portfolio_files.assess.AssessedFamilies.{fails}", run_out)
+        patch.setattr(f"fivefold.{fails}", run_out)
         assert "No space left on device" in refuse(tmp_path, *command)
     assert [file.read_text() for file in files] == ["of the run before"] * 3
     assert run(tmp_path, *command).code == 1  # some have an attribute that cannot be read

@@ -136,7 +136,7 @@ def test_more_validations_take_no_more_statements(place: Place) -> None:
 def test_one_validation_is_shown_as_its_page_for_people(furnished: Place) -> None:
     visitor = Visitor(furnished).sign_in("admin").go(f"{PAGE}/1")
     assert "Triggers of a revalidation" in visitor.text
-    assert "Trigger Of Answer Found Reached by Source of the limit" in visitor.text
+    assert "Trigger About Answer Found Condition Source of the limit" in visitor.text
     assert re.search(r"made on \d{4}-\d\d-\d\d \d\d:\d\d UTC: requested", visitor.text)
     assert "Under" not in visitor.text
     assert visitor.go(f"{PAGE}/999").page.status_code == 404

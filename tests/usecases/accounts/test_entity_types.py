@@ -93,7 +93,7 @@ def test_the_order_of_words_is_no_other_type(engine: Engine, ana: Actor) -> None
         ({"x": {"one_of": []}}, "there must be at least 1"),
         ({"x": None}, "fields: x is empty"),
         ({"x": "text", "born on": "date"}, "fields: born on .*letters, digits and underscores"),
-        ({"entity_id": "text"}, "fields: entity_id has a meaning already"),
+        ({"entity_id": "text"}, "fields: entity_id already has a meaning"),
     ],
 )
 def test_what_is_no_field_is_refused(engine: Engine, ana: Actor, given: dict[str, Any], told: str) -> None:
@@ -110,7 +110,7 @@ def test_every_wrong_field_is_named() -> None:
 @pytest.mark.parametrize("part", sorted(TAKEN))
 def test_names_that_mean_something_are_no_fields(part: str) -> None:
     for name in TAKEN[part]:
-        with pytest.raises(ConfigError, match="has a meaning already"):
+        with pytest.raises(ConfigError, match="already has a meaning"):
             checked_fields(part, {name: "text"})
 
 

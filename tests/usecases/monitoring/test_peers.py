@@ -155,7 +155,7 @@ def test_of_several_rulesets_there_is_no_gini_of_the_total() -> None:
         ("north.json", '{"shares": 0.5}', "shares must be a mapping of levels"),
         ("north.json", '{"gini": NaN}', "it must lie in its interval"),
         ("north.json", '{"gini": 3}', "it must lie in its interval"),
-        ("north.json", '{"gini": 1' + 400 * "0" + "}", "gini is no figure"),
+        ("north.json", '{"gini": 1' + 400 * "0" + "}", "gini is not a figure"),
         ("north.json", '{"missed": {"hits": 1, "of": 1' + 400 * "0" + "}}", "are not counts"),
         ("north.json", '{"missed": {"hits": "\\ud800", "of": 1}}', "are not counts"),
         ("north.json", '{"gini": 0.5, "name": "' + 201 * "N" + '"}', "the name of the peer"),

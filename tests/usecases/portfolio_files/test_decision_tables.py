@@ -127,9 +127,9 @@ def test_inputs_with_commas_are_read_from_a_table_that_a_spreadsheet_saved_with_
         (CSV.replace("1,a", "1,a,b") + "3,c,x,1\r\n", r"cell E2: row 2 has 5[^|]*\ncell C4 "),
         (CSV.replace("a", "ä").encode("cp1252"), "line 1"),
         (b"PK\x03\x04\x00", "t.csv"),
-        ("case,word\rpoints", "no CSV"),
+        ("case,word\rpoints", "not CSV"),
         ("", "the table"),
-        ("case,word,points\n" + "x" * 200_000, "no CSV"),
+        ("case,word,points\n" + "x" * 200_000, "not CSV"),
     ],
 )
 def test_a_csv_that_is_not_exact_is_refused_by_its_place(content: bytes | str, place: str) -> None:

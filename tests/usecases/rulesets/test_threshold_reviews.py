@@ -329,7 +329,7 @@ def test_who_was_confirmed_is_not_told_where_thresholds_are_for_commerce(
     decides(engine, ana, TEXT.replace("levels:", f"{declared}levels:"), NOW - 2 * QUARTER + DAY)
     found = review(engine, ana)
     assert (found.outcome, found.capture) == ("draft", None)
-    assert any("is not measured: it is for" in each and "for aml alone" in each for each in found.cautions)
+    assert any("is not measured: the ruleset is for" in each and "for aml alone" in each for each in found.cautions)
     (draft,) = drafts(engine)
     assert "confirmed later" not in draft.document
 

@@ -118,8 +118,8 @@ def reason(**parts: Any) -> Data:
 @pytest.mark.parametrize(
     ("answer", "part"),
     [
-        (says("plausible"), "no JSON"),
-        (says('```json\n{"answer": "plausible"}\n```'), "no JSON"),
+        (says("plausible"), "not JSON"),
+        (says('```json\n{"answer": "plausible"}\n```'), "not JSON"),
         (says({"answer": "approve-all", "reasons": []}), "does not fit its schema"),
         (says({**WELL, "answer": "watch"}), "does not fit its schema: enum at answer"),
         (says({**WELL, "action": "block"}), "does not fit its schema: additionalProperties"),
@@ -131,7 +131,7 @@ def reason(**parts: Any) -> Data:
         (says(reason(text="x" * 401)), "does not fit its schema: maxLength"),
         (says(reason(text=" \n ")), "a reason has no text"),
         (says(reason(text="a\x00b")), "a reason has no text, or characters that are none"),
-        (says('{"answer": "plausible", "answer": "implausible", "reasons": []}'), "no JSON"),
+        (says('{"answer": "plausible", "answer": "implausible", "reasons": []}'), "not JSON"),
         (says(WELL, choice={"finish_reason": "length"}), "cut off"),
         (says(WELL, choice={"finish_reason": None}), "cut off"),
         (says(WELL, message={"tool_calls": [{"function": {"name": "block"}}]}), "wanted to call a tool"),
@@ -144,7 +144,7 @@ def reason(**parts: Any) -> Data:
         (says(WELL, choices={"0": 1}), "not a chat completion"),
         (says(reason(text=f"The key is {KEY}")), "has the secret in it"),
         (lambda _: Said(b"[]"), "not a chat completion"),
-        (lambda _: Said(b"<html>"), "no JSON"),
+        (lambda _: Said(b"<html>"), "not JSON"),
         (lambda _: Said(b"{}", status=401), "answered 401"),
         (lambda _: Said(b" " * (MOST_BYTES + 1)), "has more than"),
         (lambda _: Said(b'{"choices": [', length=5_000), "the connection failed"),
