@@ -120,7 +120,8 @@ class ValueModel:
             if number is None:
                 raise
             raise ModelNotFoundError(
-                f"{error}; {which!r} is read as an alias: version {number[1]} is the number {number[1]}, without quotes"
+                f"{str(error).rstrip('.')}; {which!r} is read as an alias: version {number[1]} is the number "
+                f"{number[1]}, without quotes"
             ) from None
 
     def __repr__(self) -> str:
