@@ -196,7 +196,7 @@ def test_a_text_that_is_no_ruleset_is_found_by_code_hosts_too(tmp_path: Path) ->
     code, log = sarif(tmp_path, written(tmp_path, "ruleset: [\n"))
     (result,) = log["runs"][0]["results"]
     assert (code, result["ruleId"], result["level"]) == (1, "language", "error")
-    assert result["locations"][0]["physicalLocation"]["region"]["startLine"] == 2
+    assert result["locations"][0]["physicalLocation"]["region"]["startLine"] == 1
 
 
 def test_the_schema_is_printed(tmp_path: Path) -> None:
