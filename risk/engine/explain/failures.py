@@ -26,6 +26,7 @@ _WRONG = {
     "date": "no date such as 2024-07-01",
     "country": "no country such as NO (two capital letters, ISO 3166 alpha-2)",
 }
+"""What a value is, after `which is`. Breakdowns and statements have these words, and keep their bytes."""
 
 
 @dataclass(frozen=True)
