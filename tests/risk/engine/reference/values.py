@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from fivefold.risk.facts.peers import FEWEST_PEERS
-from tests.risk.engine.reference.conditions import BAD, PEERS, SOURCES, Data, World, date_of, holds
+from tests.risk.engine.reference.conditions import BAD, PEERS, SOURCES, Data, World, date_of, holds, inputs_in
 from tests.risk.engine.reference.facts import aggregate_of, days_in, is_there, structuring_of
 
 OPERATIONS = ("add", "subtract", "multiply", "divide", "least_of", "greatest_of", "absolute", "clamp", "round", "of")
@@ -171,33 +171,52 @@ def linked_to(made: Data, ruleset: Data, world: World, entity: Data) -> tuple[se
     return found - {begin}, known
 
 
-def _linked(made: Data, ruleset: Data, world: World, entity: Data) -> Any:  # noqa: PLR0911 (one for each word)
-    """Make a number or an answer of those linked; what cannot be read of another one is unknown."""
+def _linked(made: Data, ruleset: Data, world: World, entity: Data) -> Any:
+    """Make a number or an answer of those linked; what cannot be read of another one is unknown, and BAD of itself."""
     found, is_known = linked_to(made, ruleset, world, entity)
-    names = found | ({entity["entity_id"]} if made.get("itself") else set())
+    own = entity["entity_id"]
     known = {one["entity_id"]: {**one, "as_of": entity["as_of"]} for one in world.everyone}
+    members = found | ({own} if made.get("itself") else set()) if is_known or "any" in made else set()
+    result, causes = _of_members(made, members, ruleset, world, known)
+    if not is_known and result is not True:
+        result = None
+    read = [each for word in ("where", "any") if word in made for each in inputs_in(made[word])]
+    read += [made[word] for word in ("sum", "mean", "min", "max") if word in made]
+    is_cause = result is None and own in causes and own in known
+    return BAD if is_cause and any(value_of(each, ruleset, world, known[own]) is BAD for each in read) else result
 
-    def asked(condition: Any, name: str) -> bool | None:
-        return truth(condition, None, ruleset, world, known[name]) if name in known else None
 
-    counts = {name: asked(made["where"], name) if "where" in made else True for name in names}
+def _of_members(
+    made: Data, members: set[str], ruleset: Data, world: World, known: dict[str, Data]
+) -> tuple[Any, set[str]]:
+    """Make a number or an answer of the members of a group; if it is unknown, name those who are the reason."""
+
+    def asked(word: str, name: str) -> bool | None:
+        return truth(made[word], None, ruleset, world, known[name]) if name in known else None
+
+    counts = {name: asked("where", name) if "where" in made else True for name in members}
     if "any" in made:
-        answers = [(counts[name], asked(made["any"], name)) for name in names]
-        if (True, True) in answers:
-            return True
-        return None if any(False not in pair for pair in answers) or not is_known else False
-    if None in counts.values() or not is_known:
-        return None
-    counted = [name for name in names if counts[name]]
+        pairs = {name: (counts[name], asked("any", name)) for name in members}
+        if (True, True) in pairs.values():
+            return True, set()
+        unknown = {name for name, pair in pairs.items() if False not in pair}
+        return None if unknown else False, unknown
     if "count" in made:
-        return Fraction(len(counted))
+        unknown = {name for name in members if counts[name] is None}
+        return None if unknown else Fraction(sum(map(bool, counts.values()))), unknown
     word = next(word for word in ("sum", "mean", "min", "max") if word in made)
-    values = [value_of(made[word], ruleset, world, known[name]) if name in known else None for name in counted]
-    if any(value is None or value is BAD for value in values):
-        return None
+    values = {
+        name: value_of(made[word], ruleset, world, known[name]) if name in known else None
+        for name in members
+        if counts[name] is not False
+    }
+    unknown = {name for name, value in values.items() if counts[name] is None or value is None or value is BAD}
+    if unknown:
+        return None, unknown
     if not values:
-        return Fraction(0) if word == "sum" else None
-    return {"sum": sum, "min": min, "max": max, "mean": lambda all_: sum(all_) / len(all_)}[word](values)
+        return Fraction(0) if word == "sum" else None, set()
+    numbers = list(values.values())
+    return {"sum": sum, "min": min, "max": max, "mean": lambda all_: sum(all_) / len(all_)}[word](numbers), set()
 
 
 def _screened(wanted: str, world: World, entity: Data) -> bool | None:
