@@ -189,12 +189,8 @@ def create(
 
 def list_() -> None:
     """List the tokens."""
-    from fivefold.store.sql.clocks import clock_of
-    from fivefold.usecases.accounts.credentials import month_of
     from fivefold.usecases.accounts.tokens import list_tokens
 
-    engine = open_current_database()
-    tokens = list_tokens(engine, month_of(clock_of(engine).now_us()))
     rows = [
         [
             str(line.id),
@@ -208,7 +204,7 @@ def list_() -> None:
             line.member,
             "changes" if line.mcp_changes else "reads",
         ]
-        for line in tokens
+        for line in list_tokens(open_current_database())
     ]
     columns = ("id", "organisation", "label", "role", "plan", "state", "expires", "last used", "member", "by MCP")
     show_table("Tokens", columns, rows, left=10)

@@ -99,33 +99,26 @@ def _part(name: str, value: object) -> str:
 
 
 def query_of(parameters: Mapping[str, object]) -> dict[str, str]:
-    """Write query parameters: None and empty lists are left out, lists are joined by commas.
+    """Write query parameters: None and what has no values is left out, several values are joined by commas.
 
-    An empty text is sent as it is: the service says whether it takes one.
+    A text is one value, not its characters. An empty one is sent as it is: the service says whether it takes one.
 
-    >>> query_of({"level": ["high", "medium"], "since": date(2026, 1, 2), "until": None, "explain": True})
-    {'level': 'high,medium', 'since': '2026-01-02', 'explain': 'true'}
+    >>> query_of({"level": ["high", "medium"], "to": "high", "since": date(2026, 1, 2), "until": None, "explain": True})
+    {'level': 'high,medium', 'to': 'high', 'since': '2026-01-02', 'explain': 'true'}
     """
-    return {
-        name: _parameter(value) for name, value in parameters.items() if value is not None and value not in ([], ())
-    }
+    written = {name: _parameter(value) for name, value in parameters.items() if value is not None}
+    return {name: text for name, text in written.items() if text is not None}
 
 
-def values_of(values: Iterable[str]) -> list[str]:
-    """Return the values of a filter; a text is one value, not its characters.
-
-    >>> values_of("rise"), values_of(("rise", "first"))
-    (['rise'], ['rise', 'first'])
-    """
-    return [values] if isinstance(values, str) else list(values)
-
-
-def _parameter(value: object) -> str:
+def _parameter(value: object) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, date):
         return value.isoformat()
-    return ",".join(map(str, value)) if isinstance(value, (list, tuple, set, frozenset)) else str(value)
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return str(value)
+    texts = [str(each) for each in value]
+    return ",".join(texts) if texts else None
 
 
 _KNOWN: Final = "numbers (also those of NumPy), text, flags, moments, Decimals, and lists and dicts of them"

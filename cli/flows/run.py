@@ -1,6 +1,5 @@
 """`fivefold flows run`: files in, the end of every run and why out. Nothing acts."""
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,10 +8,9 @@ import typer
 from fivefold.cli.flows.documents import AsksOption, FlowArgument
 from fivefold.cli.rules.options import EntitiesArgument, PartOptions, ValueOptions, portfolio_files
 from fivefold.cli.terminal import AsOfOption, echo, past_moment, show_table, warn
-from fivefold.cli.value_model.output import require_output, write_table
+from fivefold.cli.value_model.output import require_output, write_together
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.files import replacing
 from fivefold.domain.settings import read_settings
 from fivefold.domain.text import count_text, percent
 
@@ -74,13 +72,7 @@ def run_flow_on_files(
     if entity is not None:
         _show_run(runs, entity)
         return
-    with ExitStack() as outputs:  # neither is replaced before both are written: together they are of one run
-        if output is not None:
-            write_table(outputs.enter_context(replacing(output)), runs.table, output.suffix)
-        if explanations is not None:
-            unfinished = outputs.enter_context(replacing(explanations))
-            with unfinished.open("w", encoding="utf-8") as file:
-                file.writelines(explanation_lines(runs))
+    write_together((output, lambda: runs.table), (explanations, lambda: explanation_lines(runs)))
     _show_counts(runs, f"{len(runs):,} of type {loaded.flow.entity_type}, as of {day_text(at)}")
 
 

@@ -1,7 +1,6 @@
 """`fivefold rules assess`: files in, levels and breakdowns out."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,10 +17,9 @@ from fivefold.cli.rules.options import (
     portfolio_files,
 )
 from fivefold.cli.terminal import FINDINGS, AsOfOption, echo, past_moment, show_table, warn
-from fivefold.cli.value_model.output import require_output, write_table
+from fivefold.cli.value_model.output import require_output, write_together
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.files import replacing
 from fivefold.domain.text import percent
 
 if TYPE_CHECKING:
@@ -125,15 +123,11 @@ class _Written:
     def show(self, assessed: "Assessed", rulesets: "Sequence[Ruleset]", at: int) -> None:
         """Write the files, and show the levels; end with `FINDINGS` where an entity was not assessed in full."""
         table = assessed.table()
-        with ExitStack() as files:  # none is replaced before all are written: together they are of one run
-            if self.failures is not None:
-                write_table(files.enter_context(replacing(self.failures)), assessed.failures(), self.failures.suffix)
-            if self.levels is not None:
-                write_table(files.enter_context(replacing(self.levels)), table, self.levels.suffix)
-            if self.breakdowns is not None:
-                unfinished = files.enter_context(replacing(self.breakdowns))
-                with unfinished.open("w", encoding="utf-8") as file:
-                    file.writelines(assessed.breakdown_lines())
+        write_together(
+            (self.failures, assessed.failures),
+            (self.levels, lambda: table),
+            (self.breakdowns, assessed.breakdown_lines),
+        )
         first = rulesets[0]
         title = f"{len(table):,} of type {first.entity_type}, as of {day_text(at)}"
         _show_shares(title, table["level"], first.levels, "level")

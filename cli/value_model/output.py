@@ -1,6 +1,6 @@
 """Writing scores: Parquet, CSV, JSON or JSON lines, batch by batch, by the suffix of the file."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -38,10 +38,25 @@ def open_output(path: Path, parts: Parts | None = None) -> Iterator[Write]:
         yield write
 
 
-def write_table(unfinished: Path, table: pl.DataFrame, suffix: str) -> None:
-    """Write a table whole to the temporary path of a file, in the format of the file's *suffix*."""
-    with _OPENERS[suffix.lower()](unfinished) as write:
-        write(table)
+def write_together(*files: tuple[Path | None, Callable[[], pl.DataFrame | Iterable[str]]]) -> None:
+    """Write a table, or lines, to each path; None for no file. None is replaced before all are written and closed.
+
+    So the files are of one run, even if the disk is full at the last one.
+    """
+    with ExitStack() as stack:
+        for path, content in files:
+            if path is not None:
+                write_whole(stack.enter_context(replacing(path)), content(), path.suffix)
+
+
+def write_whole(unfinished: Path, content: pl.DataFrame | Iterable[str], suffix: str) -> None:
+    """Write a table, in the format of the *suffix*, or lines to a path, and close it."""
+    if isinstance(content, pl.DataFrame):
+        with _OPENERS[suffix.lower()](unfinished) as write:
+            write(content)
+    else:
+        with unfinished.open("w", encoding="utf-8") as file:
+            file.writelines(content)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from fivefold.client.answers import Answer, BatchWriteResult, Proposal, RowProblem, WriteResult
-from fivefold.client.calls import Call, Moment, Repeat, rows_of, values_of
+from fivefold.client.calls import Call, Moment, Repeat, rows_of
 from fivefold.client.connection import Connection, Pages
 from fivefold.client.parts.levels import Level
 
@@ -189,7 +189,7 @@ class Entities:
         *failing* selects by that field of a match; None selects both. Words, a tag or *failing* are required.
         """
         query = {"type": type_, "text": text or None, "tag": tag, "failing": failing}
-        among = {"level": values_of(level), "segment": values_of(segment), "status": values_of(status)}
+        among = {"level": level, "segment": segment, "status": status}
         return self._connection.pages(SEARCH, None, {**query, **among}, limit)
 
     def get(self, type_: str, external_id: str) -> Profile:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from fivefold.client.answers import Answer, InputSeen, Version
-from fivefold.client.calls import Call, Moment, values_of
+from fivefold.client.calls import Call, Moment
 from fivefold.client.connection import Connection, Pages
 from fivefold.client.parts.scoring import CustomerValue, PortfolioValue, RealisedDay, ValueOfEntity
 
@@ -328,7 +328,7 @@ class Levels:
     ) -> Pages[CurrentLevel]:
         """List the stored levels of the entities of a type; *failing* selects by that field, None selects both."""
         query = {"type": type_, "order": order, "failing": failing, "ruleset": ruleset, "since": since}
-        among = {"level": values_of(level), "segment": values_of(segment), "status": values_of(status)}
+        among = {"level": level, "segment": segment, "status": status}
         return self._connection.pages(CURRENT, None, {**query, **among}, limit)
 
     def transitions(
@@ -342,8 +342,8 @@ class Levels:
         limit: int | None = None,
     ) -> Pages[LevelReached]:
         """List the levels that entities reached: rises first, then falls, then first levels."""
-        query = {"type": type_, "direction": values_of(direction), "to": values_of(to)}
-        return self._connection.pages(TRANSITIONS, None, {**query, "since": since, "until": until}, limit)
+        query = {"type": type_, "direction": direction, "to": to, "since": since, "until": until}
+        return self._connection.pages(TRANSITIONS, None, query, limit)
 
 
 class Values:
@@ -359,7 +359,7 @@ class Values:
 
     def list(self, type_: str, *, segment: Sequence[str] = (), limit: int | None = None) -> Pages[CustomerValue]:
         """List the customers of a type by expected value, the highest first."""
-        return self._connection.pages(VALUES, None, {"type": type_, "segment": values_of(segment)}, limit)
+        return self._connection.pages(VALUES, None, {"type": type_, "segment": segment}, limit)
 
     def segments(self, type_: str) -> PortfolioValue:
         """Count the customers of a type, and add up their expected values, by segment."""

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from fivefold.client.answers import Answer, InputSeen, Version
-from fivefold.client.calls import Call, Moment, Repeat, values_of
+from fivefold.client.calls import Call, Moment, Repeat
 from fivefold.client.connection import Connection, Pages
 from fivefold.client.parts.levels import Freshness
 
@@ -249,9 +249,8 @@ class Queue:
         question (of a run of a flow), flow_review, failure, quarantine, rise and review, as far as the token's role
         sees them. *flow* is a flow that asks a question or requests a review.
         """
-        query = {"assigned": assigned or None, "type": type_, "flow": flow, "since": since, "order": order}
-        among = {"kind": values_of(kind), "level": values_of(level)}
-        return self._connection.pages(QUEUE, None, {**query, **among}, limit)
+        query = {"kind": kind, "assigned": assigned or None, "type": type_, "level": level, "flow": flow}
+        return self._connection.pages(QUEUE, None, {**query, "since": since, "order": order}, limit)
 
     def counts(self) -> "Sequence[QueueCount]":
         """Count the waiting items by kind and by due date."""

@@ -15,7 +15,7 @@ from fivefold.store.audit.bound_rows import digests
 from fivefold.store.sql.clocks import clock_of
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.accounts import Member, Token
-from fivefold.usecases.accounts.credentials import hash_of, token_state
+from fivefold.usecases.accounts.credentials import hash_of, month_of, token_state
 from fivefold.usecases.accounts.organisations import refuse_long_name
 from fivefold.usecases.shared.actors import OF_MEMBERS, SYSTEM, Actor, Role
 from fivefold.usecases.shared.api_fields import row_as
@@ -155,11 +155,11 @@ def revoke_token(engine: Engine, token_id: int, *, actor: str = SYSTEM) -> None:
         )
 
 
-def list_tokens(engine: Engine, month: str) -> list[TokenLine]:
-    """List all tokens with their usage in a month."""
+def list_tokens(engine: Engine, month: str | None = None) -> list[TokenLine]:
+    """List all tokens with their usage in a month, by default the current one."""
     now = clock_of(engine).now_us()
     with reading(engine) as session:
-        usage = accounts.usage_in(session, month)
+        usage = accounts.usage_in(session, month or month_of(now))
         return [
             row_as(
                 TokenLine,

@@ -13,7 +13,12 @@ from fivefold.risk.engine.assessments import COMPUTED, STATUS, Status
 from fivefold.risk.engine.program import APPLIES
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
 from fivefold.risk.governance.backtest.compositions import Decisions
-from fivefold.risk.governance.validate.labels import match_labels, refuse_leaks
+from fivefold.risk.governance.validate.labels import (
+    LabelledEntities,
+    doubts_about_strangers,
+    match_labels,
+    refuse_leaks,
+)
 from fivefold.risk.governance.validate.measures import Capture, LevelRow, captured_share, level_rows
 from fivefold.risk.governance.validate.peers import PeerComparison, compare_with_peer
 from fivefold.risk.governance.validate.ranking import AnotherRuleset, Marks, Ranking, beside_another, rank
@@ -149,7 +154,7 @@ def validate_families(
         peer=compare_with_peer(options.peer, None, ranking, capture, levels),
         verdicts=verdicts(None, capture, confirmed_count, levels, options.floors)[1:],
         families=families,
-        cautions=(*_cautions(options, undecided_confirmed, len(marked.strangers)), *_of_families(families)),
+        cautions=(*_cautions(options, undecided_confirmed, marked), *_of_families(families)),
     )
 
 
@@ -210,16 +215,14 @@ def _compared(
     return beside_another(name, sides, confirmed[both], options.seed, options.resamples)
 
 
-def _cautions(options: ValidationOptions, undecided_confirmed: int, strangers: int) -> tuple[str, ...]:
+def _cautions(options: ValidationOptions, undecided_confirmed: int, marked: LabelledEntities) -> tuple[str, ...]:
     cautions = list(options.cautions)
     if undecided_confirmed:
         cautions.append(
             f"{count_text(undecided_confirmed, 'confirmed entity', 'confirmed entities')} to whom no ruleset applies "
             "count nowhere: nothing would have found them"
         )
-    if strangers:
-        cautions.append(f"Confirmed, but not in the portfolio, so counted nowhere: {strangers}")
-    return tuple(cautions)
+    return (*cautions, *doubts_about_strangers(marked))
 
 
 def _of_families(families: tuple[JudgedFamily, ...]) -> tuple[str, ...]:

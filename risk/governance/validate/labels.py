@@ -90,6 +90,12 @@ def match_labels(
     )
 
 
+def doubts_about_strangers(labels: LabelledEntities) -> list[str]:
+    """Say how many confirmed entities are counted nowhere, as the portfolio does not have them."""
+    strangers = len(labels.strangers)
+    return [f"Confirmed, but not in the portfolio, so counted nowhere: {strangers}"] if strangers else []
+
+
 def doubts_about_labels(labels: LabelledEntities) -> list[str]:
     """Say which labels were counted although they may be wrong, and how many were counted nowhere."""
     doubts = []
@@ -98,8 +104,7 @@ def doubts_about_labels(labels: LabelledEntities) -> list[str]:
             f"{labels.undated} labels have no date and were taken to have become known after as-of; "
             "nothing here shows that they were not known before"
         )
-    if labels.strangers:
-        doubts.append(f"Confirmed, but not in the portfolio, so counted nowhere: {len(labels.strangers)}")
+    doubts += doubts_about_strangers(labels)
     if labels.taken_back:
         doubts.append(
             f"{count_text(labels.taken_back, 'entity was', 'entities were')} confirmed and later not confirmed, and "

@@ -214,7 +214,7 @@ def test_those_to_whom_no_ruleset_applies_are_named_and_one_that_decides_on_nobo
     [
         "usecases.portfolio_files.assess.AssessedFamilies.breakdown_lines",
         "usecases.portfolio_files.assess.AssessedFamilies.failures",
-        "cli.rules.assess.write_table",
+        "cli.value_model.output.write_whole",
     ],
 )
 def test_a_file_that_cannot_be_written_leaves_the_others_as_they_were(
