@@ -29,7 +29,7 @@ class Action(LanguageModel):
         relationship: how it decides on the relationship with the customer: it starts, refuses or ends it. A person must
             decide before such an action (Regulation (EU) 2024/1624, article 76(5)).
         agreed_by: the role of the person who must agree: each run that takes the action gets there by the answer of a
-            person whom a step asked in this role. By default nobody must agree.
+            person whom a step asked in this role. By default no one needs to agree.
     """
 
     id: Identifier

@@ -223,7 +223,7 @@ def histories_in_memory(
 
 
 def codes_of(column: pa.ChunkedArray) -> Integers:
-    """Number the identifiers of a column, equal ones alike. Lists, structs and UUIDs name nobody, and differ."""
+    """Number the identifiers of a column, equal ones alike; each list, struct or UUID gets its own number."""
     if pa.types.is_nested(column.type) or isinstance(column.type, pa.BaseExtensionType):
         return np.arange(len(column))
     whole = pa.table({"id": column}).unify_dictionaries()["id"].combine_chunks()

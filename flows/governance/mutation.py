@@ -214,7 +214,7 @@ def telling_of(change: StepChange, before: AnalysedFlow, after: AnalysedFlow, sc
 
 
 def _of_no_answer(before: AnalysedFlow, leads: Sequence[str | None], source: str, scope: LintScope) -> Telling:
-    """Compare where a step leads without an answer: one may be a route that leads to the other whenever there is none.
+    """Compare the two next steps without an answer: one may be a route that then always leads to the other.
 
     Without an answer all of its outputs are unknown.
     """
